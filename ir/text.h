@@ -1,0 +1,24 @@
+/* The textual form, which is MLIR: what mlir-opt --allow-unregistered-dialect reads and prints. */
+#ifndef MICA_IR_TEXT_H
+#define MICA_IR_TEXT_H
+
+#include "ir/op.h"
+#include "utils/strbuf.h"
+
+/* Parses one module (an implicit module is made around bare ops). `file` is for locations.
+ * NULL after diagnostics on error. Accepts generic and pretty forms of builtin.module, func.func and
+ * return; unregistered ops in generic form; location aliases, forward and backward. */
+mica_module *mica_parse(mica_context *context, const char *text, size_t length, const char *file);
+/* Reads a file; loads the weights npz named by module.weight_file (relative to the file) when the
+ * attribute is there and `with_weights`. */
+mica_module *mica_parse_file(mica_context *context, const char *path, bool with_weights);
+
+/* Prints module or op with locations. */
+void mica_print(mica_strbuf *out, const mica_op *op);
+mica_status mica_print_file(mica_module *module, const char *path, mica_error *err);
+
+/* Parses one attribute (defaults of op rows, pass options). NULL after a diagnostic. */
+mica_attr mica_parse_attr(mica_context *context, const char *text);
+mica_type mica_parse_type(mica_context *context, const char *text);
+
+#endif

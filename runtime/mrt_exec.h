@@ -1,0 +1,32 @@
+/* Executes a finalized plan. One executor is used by one thread at a time; kernels may use a pool. */
+#ifndef MRT_EXEC_H
+#define MRT_EXEC_H
+
+#include "runtime/mrt_plan.h"
+
+typedef struct mrt_exec mrt_exec;
+
+/* Called for every input before the first step and for every output of a step right after it, while
+ * the data is valid. Aliases are reported after the tensor whose bytes they share. */
+typedef void mrt_observer_fn(void *user, int32_t tensor_id, const mrt_tensor *tensor);
+
+/* Allocates arena and scratch (MRT_NO_MEMORY when that fails). `pool` is borrowed, may be NULL. */
+mrt_status mrt_exec_create(const mrt_plan *plan, mrt_pool *pool, mrt_exec **out_exec,
+                           mrt_error *err);
+void mrt_exec_destroy(mrt_exec *exec);
+
+/* The tensor with its data pointer. Inputs: write before run. Values: valid after run only for
+ * outputs, or for all of them in a keep_all plan. Borrowed. */
+mrt_tensor *mrt_exec_tensor(mrt_exec *exec, int32_t tensor_id);
+
+/* Runs all steps. observer may be NULL. */
+void mrt_exec_run(mrt_exec *exec, mrt_observer_fn *observer, void *user);
+/* Runs steps [first, last) only: suffix execution in keep_all plans. */
+void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observer_fn *observer,
+                        void *user);
+
+/* Seconds that each step took in the last run are written to `seconds` (plan->n_steps values) when
+ * it is not NULL. */
+void mrt_exec_set_timing(mrt_exec *exec, double *seconds);
+
+#endif

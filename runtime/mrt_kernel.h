@@ -1,0 +1,58 @@
+/* The contract between the executor and a kernel.
+ *
+ * A kernel is two pure functions on caller memory: `check` validates types, shapes and parameters
+ * once (also for bundles, whose every byte is untrusted) and says how much scratch it wants; `run`
+ * computes. After `check` has passed, `run` may assert but never fails, allocates or keeps state.
+ * Parameters are a struct of int64_t and double fields only, so that a bundle stores it as an array
+ * of 64-bit words. runtime/kernels.def lists every kernel. */
+#ifndef MRT_KERNEL_H
+#define MRT_KERNEL_H
+
+#include "runtime/mrt_pool.h"
+#include "runtime/mrt_status.h"
+#include "runtime/mrt_tensor.h"
+
+/* What one step of a plan hands to its kernel. Absent optional inputs are NULL.
+ * Input and output buffers never overlap unless the kernel has MRT_INPLACE. */
+typedef struct mrt_call {
+    const mrt_tensor *const *in;
+    int n_in;
+    mrt_tensor *const *out;
+    int n_out;
+    const void *params;
+    void *scratch; /* 64-byte aligned, at least the bytes that check asked for */
+    mrt_pool *pool;
+} mrt_call;
+
+/* Validates a call whose data pointers may be NULL (constants have theirs). On success writes the
+ * scratch size in bytes. Errors name the operand, what was expected and what was found. */
+typedef mrt_status mrt_check_fn(const mrt_call *call, size_t *out_scratch, mrt_error *err);
+typedef void mrt_run_fn(const mrt_call *call);
+
+/* Kernel flags. */
+enum {
+    MRT_F32_MATH = 1, /* written for f32: the executor converts f16/bf16 operands (float-storage) */
+    MRT_INPLACE = 2,  /* out[0] may be the same buffer as in[0] when both have the same bytes */
+};
+
+typedef struct mrt_kernel {
+    const char *name;
+    uint16_t code;        /* pinned; stored in bundles */
+    uint16_t param_bytes; /* sizeof the parameter struct, a multiple of 8; 0 for none */
+    int16_t min_in, max_in;
+    int16_t min_out, max_out;
+    uint32_t flags;
+    mrt_check_fn *check;
+    mrt_run_fn *run;
+} mrt_kernel;
+
+/* Kernel codes: MRT_K_<name>. */
+enum mrt_kernel_code {
+#define KERNEL(name, code, params, min_in, max_in, min_out, max_out, flags) MRT_K_##name = code,
+#include "runtime/kernels.def"
+};
+
+/* Looks a kernel up by code; NULL when there is none. */
+const mrt_kernel *mrt_kernel_find(uint16_t code);
+
+#endif
