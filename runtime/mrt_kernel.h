@@ -33,6 +33,7 @@ typedef void mrt_run_fn(const mrt_call *call);
 enum {
     MRT_F32_MATH = 1, /* written for f32: the executor converts f16/bf16 operands (float-storage) */
     MRT_INPLACE = 2,  /* out[0] may be the same buffer as in[0] when both have the same bytes */
+    MRT_OPTIONAL_2 = 4, /* in[2] may be absent although min_in counts it */
 };
 
 typedef struct mrt_kernel {

@@ -4,9 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
-mica_status mica_fail(mica_error *err, const char *fmt, ...) {
+void mica_fail_text(mica_error *err, const char *fmt, ...) {
     if (err == NULL) {
-        return MICA_FAIL;
+        return;
     }
     /* Through a local buffer, for the values may point into err->text. */
     char text[sizeof err->text];
@@ -18,5 +18,4 @@ mica_status mica_fail(mica_error *err, const char *fmt, ...) {
         text[0] = '\0';
     }
     memcpy(err->text, text, strlen(text) + 1);
-    return MICA_FAIL;
 }

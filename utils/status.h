@@ -15,9 +15,15 @@ typedef struct mica_error {
     char text[1024];
 } mica_error;
 
-/* Formats the message into err (NULL: dropped) and returns MICA_FAIL. The values may point into
- * err->text itself, so that a caller can prefix a message: mica_fail(e, "%s: %s", path, e->text). */
-mica_status mica_fail(mica_error *err, const char *fmt, ...) MICA_PRINTF(2, 3);
+/* mica_status mica_fail(mica_error *err, const char *fmt, ...): formats the message into err (NULL:
+ * dropped) and gives MICA_FAIL. The values may point into err->text itself, so that a caller can
+ * prefix a message: mica_fail(e, "%s: %s", path, e->text).
+ * A macro, so that compilers see the constant and know that code after it was not reached. */
+#define mica_fail(err, ...) (mica_fail_text(err, __VA_ARGS__), mica_failed())
+
+void mica_fail_text(mica_error *err, const char *fmt, ...) MICA_PRINTF(2, 3);
+
+static inline mica_status mica_failed(void) { return MICA_FAIL; }
 
 /* Returns MICA_FAIL from the calling function if expr is not MICA_OK. */
 #define MICA_TRY(expr)                                                                             \

@@ -248,7 +248,8 @@ static void plan_job(job *j) {
     }
     const int inner = p->rank - 1;
     const bool small = j->unit == 1 || j->unit == 2 || j->unit == 4 || j->unit == 8;
-    if (small && p->dst[inner] == j->unit && p->src[inner] != 0) {
+    if (small && p->dst[inner] == j->unit && p->src[inner] != 0 &&
+        p->src[inner] != j->unit) {
         for (int i = 0; i < inner && !j->transpose; i++) {
             if (p->src[i] == j->unit) {
                 swap_axes(p, i, inner - 1);
