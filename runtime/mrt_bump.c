@@ -1,0 +1,80 @@
+#include "runtime/mrt_plan_private.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BLOCK_BYTES = 64 * 1024 };
+
+struct mrt_bump_block {
+    mrt_bump_block *next;
+    uint8_t *data; /* MRT_ALIGN-aligned, behind this header */
+    size_t size, used;
+};
+
+static mrt_bump_block *new_block(size_t bytes) {
+    const size_t header = (sizeof(mrt_bump_block) + MRT_ALIGN - 1) / MRT_ALIGN * MRT_ALIGN;
+    mrt_bump_block *block = aligned_alloc(MRT_ALIGN, header + bytes);
+    if (block == NULL) {
+        return NULL;
+    }
+    block->next = NULL;
+    block->data = (uint8_t *)block + header;
+    block->size = bytes;
+    block->used = 0;
+    return block;
+}
+
+void *mrt_bump_alloc(mrt_bump *bump, size_t bytes) {
+    if (bytes > (size_t)MRT_MAX_BYTES) {
+        bump->failed = true;
+        return NULL;
+    }
+    const size_t rounded = (size_t)mrt_align_up((int64_t)bytes);
+    mrt_bump_block *block = bump->blocks;
+    if (block == NULL || block->size - block->used < rounded) {
+        const bool large = rounded > BLOCK_BYTES / 4;
+        block = new_block(large ? rounded : BLOCK_BYTES);
+        if (block == NULL) {
+            bump->failed = true;
+            return NULL;
+        }
+        /* A large request gets a block of its own; the current one stays in front. */
+        if (large && bump->blocks != NULL) {
+            block->next = bump->blocks->next;
+            bump->blocks->next = block;
+        } else {
+            block->next = bump->blocks;
+            bump->blocks = block;
+        }
+    }
+    void *result = block->data + block->used;
+    block->used += rounded;
+    memset(result, 0, rounded);
+    return result;
+}
+
+void *mrt_bump_array(mrt_bump *bump, size_t count, size_t size) {
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes)) {
+        bump->failed = true;
+        return NULL;
+    }
+    return mrt_bump_alloc(bump, bytes);
+}
+
+char *mrt_bump_string(mrt_bump *bump, const char *text) {
+    const size_t bytes = text != NULL ? strlen(text) + 1 : 1;
+    char *copy = mrt_bump_alloc(bump, bytes);
+    if (copy != NULL && text != NULL) {
+        memcpy(copy, text, bytes);
+    }
+    return copy;
+}
+
+void mrt_bump_free(mrt_bump *bump) {
+    while (bump->blocks != NULL) {
+        mrt_bump_block *next = bump->blocks->next;
+        free(bump->blocks);
+        bump->blocks = next;
+    }
+}

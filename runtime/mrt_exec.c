@@ -1,0 +1,209 @@
+#include "runtime/mrt_exec.h"
+
+#include "runtime/mrt_half.h"
+#include "runtime/mrt_plan_private.h"
+
+#include <cblas.h>
+#include <stdlib.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef struct exec_step {
+    mrt_call call;
+    mrt_shadow *shadows;
+    int32_t n_shadows;
+} exec_step;
+
+struct mrt_exec {
+    const mrt_plan *plan;
+    mrt_pool *pool;
+    mrt_tensor *tensors; /* plan order, with data */
+    exec_step *steps;
+    uint8_t *arena, *scratch;
+    void *arena_block, *scratch_block;
+    double *seconds; /* borrowed, may be NULL */
+    mrt_bump bump;   /* operand arrays of the steps */
+};
+
+/* Refuses what the machine cannot hold before the kernel's overcommit lets us try. */
+static bool machine_holds(int64_t arena, int64_t scratch) {
+    const long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (pages <= 0 || page <= 0) {
+        return true;
+    }
+    const int64_t memory = (int64_t)pages * page;
+    return arena <= memory && scratch <= memory - arena;
+}
+
+/* Zeroed bytes, so that what no kernel writes (padding of bounded outputs) is the same in every run.
+ * calloc gets large blocks from the system page by page as they are touched; *out_block is to be
+ * freed, the result is page-aligned. */
+static uint8_t *aligned_bytes(int64_t bytes, void **out_block) {
+    const size_t page = 4096;
+    *out_block = calloc(1, (size_t)mrt_align_up(bytes) + page);
+    if (*out_block == NULL) {
+        return NULL;
+    }
+    const uintptr_t address = (uintptr_t)*out_block;
+    return (uint8_t *)*out_block + ((page - address % page) % page);
+}
+
+static void place_tensors(mrt_exec *exec) {
+    const mrt_plan *plan = exec->plan;
+    for (int32_t id = 0; id < plan->n_tensors; id++) {
+        const mrt_plan_tensor *t = &plan->tensors[id];
+        exec->tensors[id] = t->info;
+        if (t->offset >= 0) {
+            exec->tensors[id].data = exec->arena + t->offset;
+        }
+    }
+}
+
+static bool bind_steps(mrt_exec *exec) {
+    const mrt_plan *plan = exec->plan;
+    for (int32_t i = 0; i < plan->n_steps; i++) {
+        const mrt_step *step = &plan->steps[i];
+        const size_t n_in = (size_t)step->n_in, n_out = (size_t)step->n_out;
+        mrt_binding binding = {.in = mrt_bump_array(&exec->bump, n_in, sizeof(void *)),
+                               .out = mrt_bump_array(&exec->bump, n_out, sizeof(void *))};
+        if (mrt_step_has_shadows(plan, step)) {
+            binding.shadows = mrt_bump_array(&exec->bump, n_in + n_out, sizeof(mrt_shadow));
+        }
+        if (exec->bump.failed ||
+            !mrt_step_bind(plan, step, exec->tensors, exec->scratch, &binding)) {
+            return false;
+        }
+        exec->steps[i] = (exec_step){.call = {.in = binding.in,
+                                              .n_in = step->n_in,
+                                              .out = binding.out,
+                                              .n_out = step->n_out,
+                                              .params = step->params,
+                                              .scratch = exec->scratch + binding.shadow_bytes,
+                                              .pool = exec->pool},
+                                     .shadows = binding.shadows,
+                                     .n_shadows = binding.n_shadows};
+    }
+    return true;
+}
+
+mrt_status mrt_exec_create(const mrt_plan *plan, mrt_pool *pool, mrt_exec **out_exec,
+                           mrt_error *err) {
+    const mrt_plan_memory *memory = plan->memory;
+    if (!memory->finalized) {
+        return mrt_fail(err, MRT_INVALID, "the plan is not finalized");
+    }
+    if (!machine_holds(plan->arena_bytes, plan->scratch_bytes)) {
+        return mrt_fail(err, MRT_NO_MEMORY,
+                        "the plan needs %lld bytes of arena and %lld of scratch, more than this "
+                        "machine has", (long long)plan->arena_bytes,
+                        (long long)plan->scratch_bytes);
+    }
+    mrt_exec *exec = calloc(1, sizeof *exec);
+    if (exec == NULL) {
+        return mrt_fail(err, MRT_NO_MEMORY, "no memory for an executor");
+    }
+    exec->plan = plan;
+    exec->pool = pool;
+    exec->tensors = calloc((size_t)plan->n_tensors + 1, sizeof exec->tensors[0]);
+    exec->steps = calloc((size_t)plan->n_steps + 1, sizeof exec->steps[0]);
+    exec->arena = aligned_bytes(plan->arena_bytes, &exec->arena_block);
+    exec->scratch = aligned_bytes(plan->scratch_bytes, &exec->scratch_block);
+    if (exec->tensors != NULL && exec->steps != NULL && exec->arena != NULL &&
+        exec->scratch != NULL) {
+        place_tensors(exec);
+        if (bind_steps(exec)) {
+            /* Kernels cut matrix products into row blocks for the pool themselves. */
+            if (openblas_get_num_threads() != 1) {
+                openblas_set_num_threads(1);
+            }
+            *out_exec = exec;
+            return MRT_OK;
+        }
+    }
+    mrt_exec_destroy(exec);
+    return mrt_fail(err, MRT_NO_MEMORY, "no memory for an arena of %lld bytes",
+                    (long long)plan->arena_bytes);
+}
+
+void mrt_exec_destroy(mrt_exec *exec) {
+    if (exec == NULL) {
+        return;
+    }
+    mrt_bump_free(&exec->bump);
+    free(exec->tensors);
+    free(exec->steps);
+    free(exec->arena_block);
+    free(exec->scratch_block);
+    free(exec);
+}
+
+mrt_tensor *mrt_exec_tensor(mrt_exec *exec, int32_t tensor_id) {
+    if (tensor_id < 0 || tensor_id >= exec->plan->n_tensors) {
+        return NULL;
+    }
+    return &exec->tensors[tensor_id];
+}
+
+void mrt_exec_set_timing(mrt_exec *exec, double *seconds) {
+    exec->seconds = seconds;
+}
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (double)time.tv_sec + 1e-9 * (double)time.tv_nsec;
+}
+
+static void run_step(mrt_exec *exec, int32_t index) {
+    const exec_step *step = &exec->steps[index];
+    for (int32_t i = 0; i < step->n_shadows; i++) {
+        const mrt_shadow *shadow = &step->shadows[i];
+        if (!shadow->is_out && !shadow->is_const) {
+            const mrt_tensor *from = &exec->tensors[shadow->id];
+            mrt_half_to_f32(from->dtype, from->data, shadow->tensor.data,
+                            mrt_shape_count(&from->shape), exec->pool);
+        }
+    }
+    exec->plan->steps[index].kernel->run(&step->call);
+    for (int32_t i = 0; i < step->n_shadows; i++) {
+        const mrt_shadow *shadow = &step->shadows[i];
+        if (shadow->is_out) {
+            const mrt_tensor *to = &exec->tensors[shadow->id];
+            mrt_half_from_f32(to->dtype, shadow->tensor.data, to->data,
+                              mrt_shape_count(&to->shape), exec->pool);
+        }
+    }
+}
+
+static void report(mrt_exec *exec, int32_t id, mrt_observer_fn *observer, void *user) {
+    const mrt_plan_memory *memory = exec->plan->memory;
+    observer(user, id, &exec->tensors[id]);
+    for (int32_t i = memory->alias_first[id]; i < memory->alias_first[id + 1]; i++) {
+        observer(user, memory->alias_ids[i], &exec->tensors[memory->alias_ids[i]]);
+    }
+}
+
+void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observer_fn *observer,
+                        void *user) {
+    const mrt_plan *plan = exec->plan;
+    first = first > 0 ? first : 0;
+    last = last < plan->n_steps ? last : plan->n_steps;
+    for (int32_t i = 0; observer != NULL && first == 0 && i < plan->n_inputs; i++) {
+        report(exec, plan->inputs[i], observer, user);
+    }
+    for (int32_t i = first; i < last; i++) {
+        const double start = exec->seconds != NULL ? now() : 0;
+        run_step(exec, i);
+        if (exec->seconds != NULL) {
+            exec->seconds[i] = now() - start;
+        }
+        const mrt_step *step = &plan->steps[i];
+        for (int32_t k = 0; observer != NULL && k < step->n_out; k++) {
+            report(exec, step->out[k], observer, user);
+        }
+    }
+}
+
+void mrt_exec_run(mrt_exec *exec, mrt_observer_fn *observer, void *user) {
+    mrt_exec_run_range(exec, 0, exec->plan->n_steps, observer, user);
+}
