@@ -17,21 +17,22 @@ typedef struct mica_image {
 #define MICA_IMAGE_MAX_PIXELS 100000000
 
 /* Reads a JPEG or PNG file, recognized by content. Gray stays 1 channel, everything else becomes 3
- * (alpha is dropped, palettes expanded, 16 bits reduced to the upper 8). Damaged, truncated or
- * oversized files are errors. The caller frees *out with mica_image_free(). */
+ * (alpha is dropped, palettes expanded, 16 bits reduced to the upper 8, CMYK mixed). Gamma, colour
+ * profiles and Exif orientation are not applied. Damaged, truncated or oversized files are errors. The caller frees *out with mica_image_free(). */
 MICA_MUST_CHECK mica_status mica_image_read(const char *path, mica_image *out, mica_error *err);
 /* Frees the pixels and zeroes the struct; a zeroed struct is allowed. */
 void mica_image_free(mica_image *image);
 
 /* Resizes to w x h (both >= 1) into a new image *dst.
  *
- * Rule (integer, identical on every machine; half-pixel centres, no antialiasing). Along each axis
- * with n source and m target pixels, target i reads source position
- *     p = (float)((i + 0.5) * (double)n / m - 0.5),  s = floor(p),  f = p - s   (f in f32)
- * where p < 0 gives s = 0, f = 0 and s >= n - 1 gives s = n - 1, f = 0. The weights are
- * w1 = round_half_even(f * 2048) and w0 = round_half_even((1 - f) * 2048). Rows first: T = S[s] *
- * w0 + S[s + 1] * w1; then columns: (((T0 >> 4) * v0 >> 16) + ((T1 >> 4) * v1 >> 16) + 2) >> 2.
- * This is the arithmetic of the 8-bit INTER_LINEAR of OpenCV. */
+ * Rule (integer, identical on every machine; half-pixel centres, no antialiasing). Along an axis of
+ * n source and m target pixels let k = 1 / (m / n) in f64. Target i reads source position
+ *     p = (float)((i + 0.5) * k - 0.5),  s = floor(p),  f = p - s in f32,
+ *     w1 = round_half_even(f * 2048),  w0 = round_half_even((1 - f) * 2048).
+ * Horizontally p < 0 gives s = 0, f = 0, and s >= n - 1 gives s = n - 1, f = 0; vertically only the
+ * row numbers s and s + 1 are clamped to [0, n - 1]. Rows first: T = S[s] * w0 + S[s + 1] * w1;
+ * then columns: (((T0 >> 4) * w0 >> 16) + ((T1 >> 4) * w1 >> 16) + 2) >> 2.
+ * The result equals that of the 8-bit INTER_LINEAR of OpenCV 4 and 5 to the bit. */
 MICA_MUST_CHECK mica_status mica_image_resize_bilinear(const mica_image *src, int w, int h,
                                                        mica_image *dst, mica_error *err);
 /* Copies the w x h rectangle whose upper left corner is (x, y); it must lie inside src. */
