@@ -1,0 +1,77 @@
+/* What the lower hooks of all families share. */
+#ifndef MICA_LOWER_INTERNAL_H
+#define MICA_LOWER_INTERNAL_H
+
+#include "dialects/top/top.h"
+#include "ir/builder.h"
+#include "passes/lowering/lowering.h"
+#include "runtime/mrt_quant.h"
+#include "utils/map.h"
+#include "utils/vec.h"
+
+typedef struct mica_lowering {
+    mica_context *context;
+    mica_module *top, *tpu;
+    mica_builder builder;                 /* end of the new function */
+    const mica_lowering_options *options;
+    mica_value **map;                     /* top value number -> tpu value */
+    mica_map *casts;                      /* "value number:type" -> tpu value */
+    mica_map *names;                      /* names taken in the tpu module */
+    MICA_VEC(mica_lower_row) rows;
+} mica_lowering;
+
+/* Lowers one op in `mode`. A hook that has no integer form for this op returns
+ * mica_lower_fallback(). On MICA_FAIL a diagnostic was emitted. */
+typedef mica_status mica_lower_fn(mica_lowering *l, const mica_op *op, mica_mode mode);
+mica_lower_fn *mica_lower_hook(const mica_op *op);
+
+/* Lowers `op` in the processor's float mode instead and records why. */
+mica_status mica_lower_fallback(mica_lowering *l, const mica_op *op, const char *reason);
+
+/* --- values ------------------------------------------------------------------------------------- */
+/* tpu value that stands for a top value, whatever its type. Constants are cloned on first use. */
+mica_value *mica_lower_value(mica_lowering *l, const mica_value *top);
+/* The same with the element type `element`; casts when needed. Integer data (indices) is never cast. */
+mica_value *mica_lower_as(mica_lowering *l, const mica_value *top, mica_type element);
+/* As quantized 8-bit value: as it is when it already is one, else cast to its calibrated type.
+ * NULL (without a diagnostic) when the value has no calibration. */
+mica_value *mica_lower_quantized(mica_lowering *l, const mica_value *top);
+/* A new constant of the tpu module, named after `op`: "<op>_<suffix>". */
+mica_value *mica_lower_const(mica_lowering *l, const mica_op *op, const char *suffix,
+                             mica_type element, int rank, const int64_t *dims, const void *data);
+/* A non-scalar constant quantized per tensor to i8 by its largest magnitude. */
+mica_value *mica_lower_const_i8(mica_lowering *l, const mica_op *op, const mica_value *top,
+                                const char *suffix);
+
+/* --- types -------------------------------------------------------------------------------------- */
+/* Float element type of a mode (INT8: the fallback's). */
+mica_type mica_lower_float_type(const mica_lowering *l, mica_mode mode);
+/* Quantized element type from the calibrated range of a top value; NULL when it has none. */
+mica_type mica_lower_quant_type(const mica_lowering *l, const mica_value *top);
+/* Quantized type from a scale and zero point. */
+mica_type mica_lower_uniform(const mica_lowering *l, mrt_dtype dtype, double scale, int32_t zero);
+/* True for f32 or calibrated elements: data that may be quantized. */
+bool mica_lower_is_real(const mica_value *top);
+static inline double mica_lower_scale_of(mica_type element) { return element->scales[0]; }
+static inline int32_t mica_lower_zero_of(mica_type element) { return (int32_t)element->zero_points[0]; }
+mrt_dtype mica_lower_storage(mica_type element);
+
+/* --- ops ---------------------------------------------------------------------------------------- */
+/* Makes tpu op `name` at the end with the results of `op`: same shapes, element types
+ * `elements[i]`; binds them to the top results. Attributes are copied when `copy_attrs`. */
+mica_op *mica_lower_emit(mica_lowering *l, const mica_op *op, const char *name,
+                         mica_value *const *operands, size_t n_operands, const mica_type *elements,
+                         bool copy_attrs);
+/* Float form: tpu.<same name> with real operands in the mode's float type (rank-1 constants stay
+ * f32), other operands as they are. */
+mica_status mica_lower_float_as(mica_lowering *l, const mica_op *op, mica_mode mode,
+                                const char *name, mica_op **out_op);
+/* Integer form of any op that is a function of one 8-bit operand: a table of 256 results, each the
+ * quantized result of the float kernel [lut-8]. `input` is the top operand; other operands are
+ * scalar constants. */
+mica_status mica_lower_lut(mica_lowering *l, const mica_op *op, const mica_value *input);
+/* Sets the integer attributes of a requantizing op. */
+void mica_lower_set_requant(mica_op *op, const int64_t *multipliers, const int64_t *shifts,
+                            size_t n_multipliers, size_t n_shifts);
+
+#endif

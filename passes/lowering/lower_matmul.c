@@ -1,0 +1,134 @@
+/* MatMul -> tpu.MatMul [matmul-int, weight-per-channel, bias-fold]. */
+#include <math.h>
+
+#include "passes/lowering/lower_hooks.h"
+
+/* A constant right operand [K, N] (or [N, K]) as one int8 column per output. */
+typedef struct columns {
+    int64_t k, n;
+    int64_t k_step, n_step; /* element (k, n) = data[k * k_step + n * n_step] */
+} columns;
+
+static columns columns_of(const mica_ndarray *w, bool transposed) {
+    const int64_t rows = w->dims[0];
+    const int64_t cols = w->dims[1];
+    return transposed ? (columns){.k = cols, .n = rows, .k_step = 1, .n_step = cols}
+                      : (columns){.k = rows, .n = cols, .k_step = cols, .n_step = 1};
+}
+
+static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mica_value *input,
+                                        mica_type out) {
+    mica_arena *arena = l->tpu->arena;
+    const mica_ndarray *w = mica_weight_data(mica_op_operand(op, 1));
+    const bool transposed = mica_op_bool(op, "right_transpose");
+    const columns at = columns_of(w, transposed);
+    const float *source = w->data;
+    const mica_type in = mica_type_element(input->type);
+    int8_t *q = mica_arena_alloc(arena, (size_t)(at.k * at.n) + 1);
+    double *absmax = mica_arena_alloc(arena, (size_t)at.n * sizeof *absmax);
+    double *scales = mica_arena_alloc(arena, (size_t)at.n * sizeof *scales);
+    int64_t *zeros = mica_arena_alloc(arena, (size_t)at.n * sizeof *zeros);
+    int64_t *sums = mica_arena_alloc(arena, (size_t)at.n * sizeof *sums);
+    int64_t *multipliers = mica_arena_alloc(arena, (size_t)at.n * sizeof *multipliers);
+    int64_t *shifts = mica_arena_alloc(arena, (size_t)at.n * sizeof *shifts);
+    int32_t *bias_q = mica_arena_alloc(arena, (size_t)at.n * sizeof *bias_q);
+    mica_value *bias_value = mica_op_present(op, 2);
+    const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;
+    const int64_t bias_count = bias != NULL ? mica_ndarray_count(mica_weight_data(bias_value)) : 0;
+    for (int64_t k = 0; k < at.k; ++k) {
+        for (int64_t n = 0; n < at.n; ++n) {
+            absmax[n] = fmax(absmax[n], fabs((double)source[k * at.k_step + n * at.n_step]));
+        }
+    }
+    for (int64_t n = 0; n < at.n; ++n) {
+        const double b = bias_count == 0 ? 0.0 : bias[bias_count == 1 ? 0 : n];
+        scales[n] = mrt_weight_scale(absmax[n], fabs(b), mica_lower_scale_of(in));
+    }
+    for (int64_t k = 0; k < at.k; ++k) {
+        for (int64_t n = 0; n < at.n; ++n) {
+            const int64_t i = k * at.k_step + n * at.n_step;
+            q[i] = mrt_quantize_weight(source[i], scales[n]);
+            sums[n] += q[i];
+        }
+    }
+    for (int64_t n = 0; n < at.n; ++n) {
+        const double b = bias_count == 0 ? 0.0 : bias[bias_count == 1 ? 0 : n];
+        bias_q[n] = mrt_bias_fold(b, mica_lower_scale_of(in), scales[n], mica_lower_zero_of(in), sums[n]);
+        int32_t multiplier = 0;
+        int32_t shift = 0;
+        const double ratio = mica_lower_scale_of(in) * scales[n] / mica_lower_scale_of(out);
+        if (mrt_multiplier_from_scale(ratio, 31, &multiplier, &shift) != MRT_OK) {
+            return mica_emit_error(l->context, op->loc,
+                                   "column %lld has weights too large for its output range: "
+                                   "rescaling by %g is not possible; recalibrate or keep this op in float",
+                                   (long long)n, ratio);
+        }
+        multipliers[n] = multiplier;
+        shifts[n] = shift;
+    }
+    const mica_type type = mica_type_uniform_axis(
+        l->context, mica_lower_uniform(l, MRT_I8, 1.0, 0)->storage, mica_type_f32(l->context),
+        transposed ? 0 : 1, scales, zeros, (size_t)at.n);
+    mica_value *operands[3] = {
+        input, mica_lower_const(l, op, "filter_i8", type, 2, w->dims, q),
+        mica_lower_const(l, op, "bias_i32", mica_type_integer(l->context, 32, MICA_SIGNLESS), 1, &at.n,
+                         bias_q)};
+    mica_op *made = mica_lower_emit(l, op, "tpu.MatMul", operands, 3, &out, true);
+    mica_lower_set_requant(made, multipliers, shifts, (size_t)at.n, (size_t)at.n);
+    return MICA_OK;
+}
+
+static mica_status lower_activations(mica_lowering *l, const mica_op *op, mica_value *left,
+                                     mica_value *right, mica_type out) {
+    int32_t multiplier = 0;
+    int32_t shift = 0;
+    const double ratio = mica_lower_scale_of(mica_type_element(left->type)) *
+                         mica_lower_scale_of(mica_type_element(right->type)) / mica_lower_scale_of(out);
+    if (mrt_multiplier_from_scale(ratio, 31, &multiplier, &shift) != MRT_OK) {
+        return mica_lower_fallback(l, op, "its output range is too small for its operands");
+    }
+    mica_value *operands[3] = {left, right, mica_top_none(&l->builder)};
+    mica_op *made = mica_lower_emit(l, op, "tpu.MatMul", operands, 3, &out, true);
+    const int64_t m = multiplier;
+    const int64_t s = shift;
+    mica_lower_set_requant(made, &m, &s, 1, 1);
+    return MICA_OK;
+}
+
+mica_status mica_lower_matmul(mica_lowering *l, const mica_op *op, mica_mode mode) {
+    if (mode != MICA_MODE_INT8) {
+        return mica_lower_float_as(l, op, mode, "tpu.MatMul", NULL);
+    }
+    const mica_value *a = mica_op_operand(op, 0);
+    const mica_value *b = mica_op_operand(op, 1);
+    mica_value *bias = mica_op_present(op, 2);
+    const mica_type out = mica_lower_quant_type(l, &op->results[0]);
+    if (out == NULL || !mica_lower_is_real(a) || !mica_lower_is_real(b)) {
+        return mica_lower_fallback(l, op, "no calibration for its output");
+    }
+    if (mica_is_weight(a)) {
+        return mica_lower_fallback(l, op, "the left operand is constant");
+    }
+    mica_value *left = mica_lower_quantized(l, a);
+    if (left == NULL) {
+        return mica_lower_fallback(l, op, "no calibration for its input");
+    }
+    if (mica_is_weight(b)) {
+        if (b->type->rank != 2) {
+            mica_value *right = mica_lower_const_i8(l, op, b, "right_i8");
+            return bias != NULL || mica_lower_zero_of(mica_type_element(left->type)) != 0
+                       ? mica_lower_fallback(l, op, "batched constant operand with bias or zero point")
+                       : lower_activations(l, op, left, right, out);
+        }
+        if (bias != NULL && !mica_is_weight(bias)) {
+            return mica_lower_fallback(l, op, "the bias is not constant");
+        }
+        return lower_constant_right(l, op, left, out);
+    }
+    mica_value *right = mica_lower_quantized(l, b);
+    if (right == NULL || bias != NULL) {
+        return mica_lower_fallback(l, op, bias != NULL ? "a bias needs a constant right operand"
+                                                       : "no calibration for its right operand");
+    }
+    return lower_activations(l, op, left, right, out);
+}

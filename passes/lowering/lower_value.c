@@ -1,0 +1,163 @@
+/* Values and types during lowering: constants, casts, quantization parameters. */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "dialects/plan.h"
+#include "passes/lowering/lower_internal.h"
+#include "utils/half.h"
+
+bool mica_lower_is_real(const mica_value *top) {
+    const mica_type element = mica_type_element(top->type);
+    return mica_type_is_calibrated(element) || mica_type_is_float(element, MICA_F32);
+}
+
+mica_type mica_lower_float_type(const mica_lowering *l, mica_mode mode) {
+    switch (mode == MICA_MODE_INT8 ? l->options->processor->fallback : mode) {
+    case MICA_MODE_F16:
+        return mica_type_float(l->context, MICA_F16);
+    case MICA_MODE_BF16:
+        return mica_type_float(l->context, MICA_BF16);
+    default:
+        return mica_type_f32(l->context);
+    }
+}
+
+mica_type mica_lower_uniform(const mica_lowering *l, mrt_dtype dtype, double scale, int32_t zero) {
+    return mica_type_uniform(l->context, mica_type_of_dtype(l->context, dtype),
+                             mica_type_f32(l->context), scale, zero);
+}
+
+mica_type mica_lower_quant_type(const mica_lowering *l, const mica_value *top) {
+    const mica_type element = mica_type_element(top->type);
+    if (!mica_type_is_calibrated(element)) {
+        return NULL;
+    }
+    mrt_qparams params;
+    const mrt_status status = l->options->asymmetric
+                                  ? mrt_qparams_asymmetric(element->min, element->max, 8, &params)
+                                  : mrt_qparams_symmetric(element->min, element->max, 8, &params);
+    return status == MRT_OK ? mica_lower_uniform(l, params.dtype, params.scale, params.zero_point)
+                            : NULL;
+}
+
+mrt_dtype mica_lower_storage(mica_type element) { return mica_dtype_of(element); }
+
+/* A name nobody has yet in the tpu module, so that npz keys stay unique. */
+static const char *unique_name(mica_lowering *l, const char *base, const char *suffix) {
+    const char *name = mica_arena_printf(l->tpu->arena, "%s_%s", base, suffix);
+    for (int i = 2; !mica_map_set(l->names, name, NULL); ++i) {
+        name = mica_arena_printf(l->tpu->arena, "%s_%s%d", base, suffix, i);
+    }
+    return name;
+}
+
+mica_value *mica_lower_const(mica_lowering *l, const mica_op *op, const char *suffix,
+                             mica_type element, int rank, const int64_t *dims, const void *data) {
+    const char *name = unique_name(l, mica_loc_get_name(op->loc), suffix);
+    return mica_top_weight(&l->builder, name, element, rank, dims, data);
+}
+
+static mica_value *clone_weight(mica_lowering *l, const mica_value *top) {
+    const mica_ndarray *array = mica_weight_data(top);
+    const char *name = mica_value_name(top);
+    mica_map_set(l->names, name, NULL);
+    mica_type element = mica_type_element(top->type);
+    if (mica_type_is_calibrated(element)) {
+        element = mica_type_f32(l->context);
+    }
+    return mica_top_weight_borrow(&l->builder, name, element, array->rank, array->dims, array->data);
+}
+
+mica_value *mica_lower_value(mica_lowering *l, const mica_value *top) {
+    if (top->def != NULL && mica_op_is(top->def, "top.None")) {
+        return mica_top_none(&l->builder);
+    }
+    const uint32_t number = top->def != NULL ? top->def->order + top->index : top->index;
+    if (l->map[number] == NULL && mica_is_weight(top)) {
+        l->map[number] = clone_weight(l, top);
+    }
+    return l->map[number];
+}
+
+static const char *type_suffix(mica_type element) {
+    return mrt_dtype_name(mica_dtype_of(element));
+}
+
+/* Constants change type here, once, instead of by a cast at run time. */
+static mica_value *convert_weight(mica_lowering *l, const mica_value *top, mica_type element) {
+    const mica_ndarray *array = mica_weight_data(top);
+    const int64_t count = mica_ndarray_count(array);
+    const float *source = array->data;
+    uint16_t *half = mica_alloc((size_t)count * sizeof *half + 1);
+    const bool is_f16 = mica_type_is_float(element, MICA_F16);
+    for (int64_t i = 0; i < count; ++i) {
+        half[i] = is_f16 ? mica_f32_to_f16(source[i]) : mica_f32_to_bf16(source[i]);
+    }
+    mica_value *value = mica_top_weight(
+        &l->builder, unique_name(l, mica_value_name(top), type_suffix(element)), element,
+        array->rank, array->dims, half);
+    mica_free(half);
+    return value;
+}
+
+static mica_value *cast(mica_lowering *l, const mica_value *top, mica_value *value,
+                        mica_type element) {
+    if (mica_is_weight(top) && !mica_type_is_quant(element)) {
+        return convert_weight(l, top, element);
+    }
+    const char *name = unique_name(l, mica_value_name(top), type_suffix(element));
+    const mica_type type = mica_type_with_element(value->type, element);
+    const mica_op_state state = {.name = "tpu.Cast",
+                                 .loc = mica_loc_name(l->context, name, NULL),
+                                 .operands = &value,
+                                 .n_operands = 1,
+                                 .results = &type,
+                                 .n_results = 1};
+    return mica_op_result(mica_build(&l->builder, &state), 0);
+}
+
+mica_value *mica_lower_as(mica_lowering *l, const mica_value *top, mica_type element) {
+    mica_value *value = mica_lower_value(l, top);
+    if (mica_type_is_none(value->type) || !mica_lower_is_real(top) ||
+        mica_type_element(value->type) == element) {
+        return value;
+    }
+    char key[64];
+    snprintf(key, sizeof key, "%p:%p", (const void *)value, (const void *)element);
+    mica_value *known = mica_map_get(l->casts, key);
+    if (known == NULL) {
+        known = cast(l, top, value, element);
+        mica_map_set(l->casts, key, known);
+    }
+    return known;
+}
+
+mica_value *mica_lower_quantized(mica_lowering *l, const mica_value *top) {
+    mica_value *value = mica_lower_value(l, top);
+    if (mica_type_is_quant(mica_type_element(value->type))) {
+        return value;
+    }
+    const mica_type element = mica_lower_quant_type(l, top);
+    return element == NULL ? NULL : mica_lower_as(l, top, element);
+}
+
+mica_value *mica_lower_const_i8(mica_lowering *l, const mica_op *op, const mica_value *top,
+                                const char *suffix) {
+    const mica_ndarray *array = mica_weight_data(top);
+    const int64_t count = mica_ndarray_count(array);
+    const float *source = array->data;
+    double absmax = 0.0;
+    for (int64_t i = 0; i < count; ++i) {
+        absmax = fmax(absmax, fabs((double)source[i]));
+    }
+    const double scale = mrt_weight_scale(absmax, 0.0, 1.0);
+    int8_t *q = mica_alloc((size_t)count + 1);
+    for (int64_t i = 0; i < count; ++i) {
+        q[i] = mrt_quantize_weight(source[i], scale);
+    }
+    mica_value *value = mica_lower_const(l, op, suffix, mica_lower_uniform(l, MRT_I8, scale, 0),
+                                         array->rank, array->dims, q);
+    mica_free(q);
+    return value;
+}
