@@ -31,6 +31,12 @@ mica_status mica_plan_func(mica_module *module, mica_op *func, const mica_plan_o
 mica_status mica_eval_op(const mica_op *op);
 
 /* --- for plan hooks ------------------------------------------------------------------------------- */
+/* Tensor ids are -1 after an error; the error is remembered and the next step fails, so that hooks
+ * need not test every id. */
+
+/* "'top.Conv' op <text>" at the op's location (nothing while an op is only tried); MICA_FAIL. */
+mica_status mica_planner_fail(mica_planner *planner, const mica_op *op, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 /* Tensor id of a value; -1 for NULL or a value of type none. */
 int32_t mica_planner_value(mica_planner *planner, const mica_value *value);
 /* A step with all operands and results of the op in order. params is copied; its size is the
@@ -42,6 +48,10 @@ mica_status mica_planner_step_ids(mica_planner *planner, const mica_op *op, uint
                                   const int32_t *out, int n_out);
 /* Result 0 shares the bytes of operand 0. */
 mica_status mica_planner_alias(mica_planner *planner, const mica_op *op);
+/* Says that tensor `id` is the value: for hooks that end in an alias of an intermediate. */
+void mica_planner_bind(mica_planner *planner, const mica_value *value, int32_t id);
+/* A view of tensor `of` with other type or shape and the same number of bytes. */
+int32_t mica_planner_view(mica_planner *planner, const mrt_tensor *info, int32_t of);
 /* A constant made by the hook (multipliers, tables); data is copied. */
 int32_t mica_planner_const(mica_planner *planner, mrt_dtype dtype, int rank, const int64_t *dims,
                            const void *data);
@@ -56,5 +66,9 @@ int64_t mica_planner_float_order(const mica_planner *planner);
 mrt_dtype mica_dtype_of(mica_type element);
 /* The other way, without quantization. */
 mica_type mica_type_of_dtype(mica_context *context, mrt_dtype dtype);
+/* numpy element type ("<f4") of a constant of that type in the weights. */
+const char *mica_descr_of_dtype(mrt_dtype dtype);
+/* Type of the text in dtype attributes: "f32", "i64", "ui8" or "u8", ...; MRT_DTYPE_NONE if unknown. */
+mrt_dtype mica_dtype_of_name(const char *name);
 
 #endif
