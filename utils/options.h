@@ -11,9 +11,10 @@
  *                                .rows = rows, .count = MICA_COUNT(rows), .arena = arena};
  *     switch (mica_options_parse(&table, argc, argv, &err)) { ... }
  *
- * Accepted: "--name value", "--name=value", "-o value", aliases, positional values anywhere, and
- * "--" after which everything is positional. A value may start with '-' unless it is itself "--x"
- * or a known option. --help (-h), --help-markdown and --version always exist. */
+ * Accepted: "--name value", "--name=value", "-o value", aliases, '-' for '_' inside long names,
+ * positional values anywhere, and "--" after which everything is positional. A value may start with
+ * '-' unless it starts with "--" or is a known option. A .multi option takes all values up to the
+ * next option. --help (-h), --help-markdown and --version always exist and end the parsing. */
 #ifndef MICA_UTILS_OPTIONS_H
 #define MICA_UTILS_OPTIONS_H
 
@@ -27,8 +28,8 @@
 
 /* Kind and type of the destination. With .multi the destination is always const char **. */
 typedef enum {
-    MICA_OPT_FLAG,   /* bool: true when given; takes no value */
-    MICA_OPT_STRING, /* const char * */
+    MICA_OPT_FLAG,   /* bool: false, and true when given; takes no value */
+    MICA_OPT_STRING, /* const char *, pointing into argv or default_text */
     MICA_OPT_INT,    /* int64_t */
     MICA_OPT_FLOAT,  /* double */
     MICA_OPT_CHOICE, /* const char *: one of .choices, matched without regard to letter case and
@@ -44,7 +45,8 @@ typedef struct mica_option {
     const char *help;         /* what it does, with units */
     const char *choices;      /* "a,b,c" for MICA_OPT_CHOICE */
     bool required;            /* must be given */
-    bool multi;               /* takes one or more values, joined by ',' */
+    bool multi;               /* takes one or more values, stored joined by ','; numbers and choices
+                                 are checked one by one (a value may itself hold commas) */
     void *dest;               /* see mica_option_kind; may be NULL if only `given` matters */
     bool given;               /* set by mica_options_parse */
 } mica_option;
