@@ -1,0 +1,63 @@
+/* Calibration table -> calibrated types on the top module. */
+#include <math.h>
+
+#include "passes/calibration/cali_table.h"
+#include "passes/calibration/methods.h"
+#include "utils/map.h"
+#include "utils/strings.h"
+#include "utils/vec.h"
+
+static mica_type calibrated(mica_context *context, const mica_cali_row *row, bool asymmetric) {
+    /* A row is at least as wide as the smallest threshold, so that every range has a scale. */
+    const double threshold = fmax(row->threshold, MICA_MIN_THRESHOLD);
+    double min = row->min >= 0.0 ? 0.0 : -threshold;
+    double max = threshold;
+    if (asymmetric) {
+        min = fmin(row->min, 0.0);
+        max = fmax(fmax(row->max, 0.0), min + MICA_MIN_THRESHOLD);
+    }
+    return mica_type_calibrated(context, mica_type_f32(context), min, max);
+}
+
+mica_status mica_import_calibration(mica_module *module, const mica_cali_table *table,
+                                    bool asymmetric, mica_error *err) {
+    mica_op *func = mica_module_func(module, "main");
+    if (func == NULL) {
+        return mica_fail(err, "module has no function 'main'");
+    }
+    mica_map *seen = mica_map_create();
+    MICA_VEC(const char *) names = {0};
+    for (mica_op *op = mica_func_body(func)->first; op != NULL; op = op->next) {
+        for (uint32_t i = 0; i < op->n_results; ++i) {
+            mica_value *value = &op->results[i];
+            const char *name = mica_value_name(value);
+            mica_map_set(seen, name, NULL);
+            mica_vec_push(&names, name);
+            const mica_cali_row *row = mica_cali_table_get(table, name);
+            const mica_type element = mica_type_element(value->type);
+            if (row != NULL && !mica_op_has_trait(op, MICA_IS_CONSTANT) &&
+                (mica_type_is_float(element, MICA_F32) || mica_type_is_calibrated(element))) {
+                value->type = mica_type_with_element(
+                    value->type, calibrated(module->context, row, asymmetric));
+            }
+        }
+    }
+    mica_status status = MICA_OK;
+    for (size_t i = 0; status == MICA_OK && i < mica_cali_table_count(table); ++i) {
+        const char *name = mica_cali_table_at(table, i)->name;
+        if (!mica_map_has(seen, name)) {
+            const char *nearest = mica_nearest(name, names.data, names.len);
+            status = mica_fail(err, "calibration table has a row for '%s', which the model does not "
+                                    "have%s%s%s; was it made for another model?", name,
+                               nearest != NULL ? " (nearest is '" : "",
+                               nearest != NULL ? nearest : "", nearest != NULL ? "')" : "");
+        }
+    }
+    mica_map_destroy(seen);
+    mica_vec_free(&names);
+    if (status == MICA_OK) {
+        mica_op_set_str(module->op, "module.state", "TOP_CALIBRATED");
+        mica_func_update_type(func);
+    }
+    return status;
+}
