@@ -1,6 +1,7 @@
 /* Calibration table -> calibrated types on the top module. */
 #include <math.h>
 
+#include "ir/builder.h"
 #include "passes/calibration/cali_table.h"
 #include "passes/calibration/methods.h"
 #include "utils/map.h"
