@@ -1,0 +1,374 @@
+/* matmul_int (rule matmul-int): rows of a against panels of b, both with their zero points.
+ *
+ * With 16-bit panels both operands are stored without their zero points. With byte panels the stored
+ * values are a' = a + la and b' = b + lb (what makes a' signed and b' unsigned), and
+ *   (a - za)(b - zb) = a'b' + db a' + da b' + da db,  da = -la - za,  db = -lb - zb,
+ * so that a row sum of a' and a column sum of b' take the rest back exactly. */
+#include "runtime/kernels/int_gemm.h"
+#include "runtime/kernels/int_util.h"
+#include "runtime/kernels/kernels.h"
+#include "runtime/mrt_clones.h"
+
+#include <string.h>
+
+typedef struct matmul_plan {
+    int64_t batches, rows, depth, columns;
+    int rank;                             /* batch axes */
+    int64_t dims[MRT_MAX_RANK];           /* of y */
+    int64_t stride_a[MRT_MAX_RANK], stride_b[MRT_MAX_RANK]; /* in matrices, 0 = broadcast */
+    int64_t batches_a;                    /* matrices of a */
+} matmul_plan;
+
+typedef struct matmul_job {
+    matmul_plan plan;
+    const mrt_matmul_int_params *params;
+    const mrt_int_isa *isa;
+    const uint8_t *a, *b;
+    uint8_t *y;
+    const int32_t *bias, *multiplier, *shift; /* bias may be NULL */
+    bool signed_a, signed_b, per_column, narrow;
+    int64_t da, db; /* byte panels only, else 0 */
+    int64_t quads;
+    size_t left_stride;
+    char *left;     /* [batches_a * rows] */
+    int64_t *base;  /* [batches_a * rows] */
+} matmul_job;
+
+/* Batch axes by numpy broadcasting; fills dims and strides. */
+static mrt_status plan_batches(const mrt_tensor *a, const mrt_tensor *b, const mrt_tensor *y,
+                               matmul_plan *plan, mrt_error *err) {
+    int64_t step_a = 1;
+    int64_t step_b = 1;
+    plan->rank = y->shape.rank - 2;
+    plan->batches = 1;
+    for (int i = plan->rank - 1; i >= 0; --i) {
+        const int ia = i - (y->shape.rank - a->shape.rank);
+        const int ib = i - (y->shape.rank - b->shape.rank);
+        const int64_t dim_a = ia >= 0 ? a->shape.dims[ia] : 1;
+        const int64_t dim_b = ib >= 0 ? b->shape.dims[ib] : 1;
+        if (dim_a != dim_b && dim_a != 1 && dim_b != 1) {
+            return mrt_fail(err, MRT_INVALID, "operand 'b': shape %s does not broadcast with %s",
+                            mrt_shape_text(&b->shape).text, mrt_shape_text(&a->shape).text);
+        }
+        plan->dims[i] = dim_a == 1 ? dim_b : dim_a;
+        plan->stride_a[i] = dim_a == 1 ? 0 : step_a;
+        plan->stride_b[i] = dim_b == 1 ? 0 : step_b;
+        step_a *= dim_a;
+        step_b *= dim_b;
+        plan->batches *= plan->dims[i];
+        MRT_TRY(mrt_check_dim(y, "y", i, plan->dims[i], err));
+    }
+    plan->batches_a = step_a;
+    return MRT_OK;
+}
+
+static mrt_status make_plan(const mrt_call *call, matmul_plan *plan, mrt_error *err) {
+    const mrt_matmul_int_params *p = call->params;
+    const mrt_tensor *a = mrt_in(call, 0);
+    const mrt_tensor *b = mrt_in(call, 1);
+    const mrt_tensor *y = mrt_out(call, 0);
+    MRT_TRY(mrt_check_dtype2(a, "a", MRT_I8, MRT_U8, err));
+    MRT_TRY(mrt_check_rank(a, "a", 2, MRT_MAX_RANK, err));
+    MRT_TRY(mrt_check_dtype2(b, "b", MRT_I8, MRT_U8, err));
+    MRT_TRY(mrt_check_rank(b, "b", 2, MRT_MAX_RANK, err));
+    const int rank = a->shape.rank > b->shape.rank ? a->shape.rank : b->shape.rank;
+    MRT_TRY(mrt_check_dtype2(y, "y", MRT_I8, MRT_U8, err));
+    MRT_TRY(mrt_check_rank(y, "y", rank, rank, err));
+    MRT_TRY(mrt_check_param(p->trans_a, "trans_a", 0, 1, err));
+    MRT_TRY(mrt_check_param(p->trans_b, "trans_b", 0, 1, err));
+    const int64_t *tail_a = a->shape.dims + a->shape.rank - 2;
+    plan->rows = tail_a[p->trans_a ? 1 : 0];
+    plan->depth = tail_a[p->trans_a ? 0 : 1];
+    plan->columns = y->shape.dims[rank - 1];
+    MRT_TRY(mrt_check_dim(b, "b", b->shape.rank - (p->trans_b ? 1 : 2), plan->depth, err));
+    MRT_TRY(mrt_check_dim(b, "b", b->shape.rank - (p->trans_b ? 2 : 1), plan->columns, err));
+    MRT_TRY(mrt_check_dim(y, "y", rank - 2, plan->rows, err));
+    MRT_TRY(plan_batches(a, b, y, plan, err));
+    if (mrt_shape_count(&b->shape) == plan->depth * plan->columns && !p->trans_a &&
+        plan->batches == plan->batches_a) {
+        plan->rows *= plan->batches; /* one right operand for all: one taller product */
+        plan->batches = plan->batches_a = 1;
+        plan->rank = 0;
+    }
+    return MRT_OK;
+}
+
+/* Parts of scratch in bytes; false on overflow. */
+typedef struct matmul_memory {
+    size_t base, left, gemm;
+} matmul_memory;
+
+static bool memory_layout(const matmul_plan *p, matmul_memory *m, size_t *out_total) {
+    const int64_t quads = mrt_max64(1, mrt_div_up(p->depth, 4));
+    size_t rows = 0;
+    if (!mrt_mul_bytes((size_t)p->batches_a, (size_t)p->rows, &rows) || rows > SIZE_MAX / 64 ||
+        !mrt_mul_bytes(rows, (size_t)quads * 8, &m->left) || m->left > SIZE_MAX / 4) {
+        return false;
+    }
+    m->left = mrt_align64(m->left);
+    m->base = mrt_align64(rows * sizeof(int64_t));
+    m->gemm = mrt_int_gemm_scratch(p->batches, p->rows, p->columns, quads);
+    *out_total = m->base + m->left + m->gemm;
+    return true;
+}
+
+static mrt_status check_scale_operand(const mrt_tensor *t, const char *name, int64_t columns,
+                                      mrt_error *err) {
+    MRT_TRY(mrt_check_dtype(t, name, MRT_I32, err));
+    return mrt_check_shape1(t, name, mrt_shape_count(&t->shape) == 1 ? 1 : columns, err);
+}
+
+mrt_status mrt_matmul_int_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
+    const mrt_matmul_int_params *p = call->params;
+    const mrt_tensor *bias = mrt_in(call, 2);
+    matmul_plan plan = {0};
+    matmul_memory memory;
+    MRT_TRY(make_plan(call, &plan, err));
+    if (bias) {
+        MRT_TRY(mrt_check_dtype(bias, "bias", MRT_I32, err));
+        MRT_TRY(mrt_check_shape1(bias, "bias", plan.columns, err));
+    }
+    MRT_TRY(check_scale_operand(mrt_in(call, 3), "multiplier", plan.columns, err));
+    MRT_TRY(check_scale_operand(mrt_in(call, 4), "shift", plan.columns, err));
+    MRT_TRY(mrt_check_same_shape(mrt_in(call, 4), "shift", mrt_in(call, 3), "multiplier", err));
+    MRT_TRY(mrt_int_check_shifts(mrt_in(call, 4), err));
+    MRT_TRY(mrt_int_check_zero_point(p->zero_point_a, "zero_point_a", mrt_in(call, 0), err));
+    MRT_TRY(mrt_int_check_zero_point(p->zero_point_b, "zero_point_b", mrt_in(call, 1), err));
+    MRT_TRY(mrt_int_check_zero_point(p->zero_point_out, "zero_point_out", mrt_out(call, 0), err));
+    MRT_TRY(mrt_int_check_clamp(p->clamp_min, p->clamp_max, mrt_out(call, 0), err));
+    if (!memory_layout(&plan, &memory, out_scratch)) {
+        return mrt_fail(err, MRT_UNSUPPORTED, "operand 'a': too large");
+    }
+    return MRT_OK;
+}
+
+static int64_t matrix_of(const matmul_plan *plan, const int64_t *stride, int64_t batch) {
+    int64_t at = 0;
+    for (int i = plan->rank - 1; i >= 0; --i) {
+        at += batch % plan->dims[i] * stride[i];
+        batch /= plan->dims[i];
+    }
+    return at;
+}
+
+/* One row of the left operand; returns the sum of the stored values. */
+static int64_t prepare_row(const matmul_job *job, int64_t row) {
+    const matmul_plan *plan = &job->plan;
+    const bool turned = job->params->trans_a != 0;
+    const int64_t matrix = row / plan->rows;
+    const int64_t m = row % plan->rows;
+    const uint8_t *a = job->a + matrix * plan->rows * plan->depth + (turned ? m : m * plan->depth);
+    const int64_t step = turned ? plan->rows : 1;
+    char *out = job->left + (size_t)row * job->left_stride;
+    int64_t sum = 0;
+    memset(out, 0, job->left_stride);
+    if (job->isa->layout == MRT_PANEL_I16) {
+        int16_t *wide = (int16_t *)(void *)out;
+        for (int64_t k = 0; k < plan->depth; ++k) {
+            const int32_t v = mrt_int_value(a, k * step, job->signed_a);
+            wide[k] = (int16_t)(v - (int32_t)job->params->zero_point_a);
+        }
+        return 0;
+    }
+    const uint8_t flip = job->signed_a ? 0 : 0x80;
+    int8_t *bytes = (int8_t *)out;
+    for (int64_t k = 0; k < plan->depth; ++k) {
+        bytes[k] = (int8_t)(a[k * step] ^ flip);
+        sum += bytes[k];
+    }
+    return sum;
+}
+
+static void prepare_lane(void *context, int64_t lane) {
+    matmul_job *job = context;
+    const int64_t rows = job->plan.batches_a * job->plan.rows;
+    const int64_t end = mrt_int_lane_begin(rows, lane + 1);
+    for (int64_t row = mrt_int_lane_begin(rows, lane); row < end; ++row) {
+        job->base[row] = prepare_row(job, row) * job->db + job->plan.depth * job->da * job->db;
+    }
+}
+
+static const char *left_rows(const void *context, int64_t batch) {
+    const matmul_job *job = context;
+    const int64_t matrix = matrix_of(&job->plan, job->plan.stride_a, batch);
+    return job->left + (size_t)(matrix * job->plan.rows) * job->left_stride;
+}
+
+/* Four rows of b ([K][N] storage): in place, or copied where fewer than a block remain. */
+static void rows_plain(const matmul_job *job, const mrt_int_panel *p, const uint8_t *b, int64_t q,
+                       const uint8_t *row[4]) {
+    static const uint8_t nothing[MRT_INT_COLUMNS];
+    for (int i = 0; i < 4; ++i) {
+        const int64_t k = q * 4 + i;
+        const uint8_t *source = b + k * job->plan.columns + p->column;
+        if (k >= job->plan.depth) {
+            row[i] = nothing;
+        } else if (p->columns == MRT_INT_COLUMNS) {
+            row[i] = source;
+        } else {
+            memcpy(p->row[i], source, (size_t)p->columns);
+            row[i] = p->row[i];
+        }
+    }
+}
+
+/* Four rows of b from [N][K] storage. */
+static void rows_turned(const matmul_job *job, const mrt_int_panel *p, const uint8_t *b, int64_t q,
+                        const uint8_t *row[4]) {
+    const int64_t k = q * 4;
+    const int64_t count = mrt_min64(4, job->plan.depth - k);
+    for (int j = 0; j < p->columns; ++j) {
+        uint8_t quad[4] = {0};
+        const uint8_t *source = b + (p->column + j) * job->plan.depth + k;
+        if (count == 4) {
+            memcpy(quad, source, 4);
+        } else {
+            memcpy(quad, source, (size_t)count);
+        }
+        for (int i = 0; i < 4; ++i) {
+            p->row[i][j] = quad[i];
+        }
+    }
+    for (int i = 0; i < 4; ++i) {
+        row[i] = p->row[i];
+    }
+}
+
+/* Adds da * (sum of b') of the quads of a panel to its column words. */
+static void add_column_sums(const matmul_job *job, const mrt_int_panel *p) {
+    const uint8_t *quad = p->out;
+    const int64_t padding = (p->last * 4 - job->plan.depth) * (job->signed_b ? 128 : 0);
+    for (int j = 0; j < MRT_INT_COLUMNS; ++j) {
+        int64_t sum = p->last * 4 > job->plan.depth ? -padding : 0;
+        for (int64_t q = 0; q < p->last - p->first; ++q) {
+            const uint8_t *v = quad + (q * MRT_INT_COLUMNS + j) * 4;
+            sum += v[0] + v[1] + v[2] + v[3];
+        }
+        p->sum[j] += sum * job->da;
+    }
+}
+
+static void pack_right(const void *context, const mrt_int_panel *p) {
+    const matmul_job *job = context;
+    const matmul_plan *plan = &job->plan;
+    const size_t step = job->isa->layout == MRT_PANEL_I16 ? 8 * MRT_INT_COLUMNS
+                                                          : 4 * MRT_INT_COLUMNS;
+    const int64_t matrix = matrix_of(plan, plan->stride_b, p->batch);
+    const uint8_t *b = job->b + matrix * plan->depth * plan->columns;
+    char *out = p->out;
+    for (int64_t q = p->first; q < p->last; ++q, out += step) {
+        const uint8_t *row[4];
+        if (job->params->trans_b) {
+            rows_turned(job, p, b, q, row);
+        } else {
+            rows_plain(job, p, b, q, row);
+        }
+        job->isa->pack(out, row, job->signed_b, (int32_t)job->params->zero_point_b);
+    }
+    if (p->first == 0) {
+        for (int j = 0; j < MRT_INT_COLUMNS; ++j) {
+            p->sum[j] = job->bias && j < p->columns ? job->bias[p->column + j] : 0;
+        }
+    }
+    if (job->da != 0) {
+        add_column_sums(job, p);
+    }
+}
+
+/* y = clamp(requant) with one multiplier per column; the sums fit int32. */
+MRT_CLONES
+static void requant_columns(const int32_t *acc, const int32_t *multiplier, const int32_t *shift,
+                            int32_t zero_point, int32_t low, int32_t high, uint8_t *y, int count) {
+    for (int i = 0; i < count; ++i) {
+        const int64_t v = mrt_rshift_half_up((int64_t)acc[i] * multiplier[i], shift[i]);
+        y[i] = (uint8_t)mrt_clamp_i64(v + zero_point, low, high);
+    }
+}
+
+static void finish_row(const void *context, const mrt_int_rows *r) {
+    const matmul_job *job = context;
+    const mrt_matmul_int_params *p = job->params;
+    const int64_t matrix = matrix_of(&job->plan, job->plan.stride_a, r->batch);
+    const int64_t base = job->base[matrix * job->plan.rows + r->row];
+    uint8_t *y = job->y + (r->batch * job->plan.rows + r->row) * job->plan.columns + r->column;
+    const int64_t at = job->per_column ? r->column : 0;
+    if (!r->acc || !job->narrow) {
+        for (int i = 0; i < r->columns; ++i) {
+            const int64_t sum = (r->acc ? r->acc[i] : r->wide[i]) + base + r->sum[i];
+            const int64_t c = job->per_column ? at + i : 0;
+            y[i] = (uint8_t)mrt_requant_clamp(sum, job->multiplier[c], job->shift[c],
+                                              (int32_t)p->zero_point_out, (int32_t)p->clamp_min,
+                                              (int32_t)p->clamp_max);
+        }
+        return;
+    }
+    int32_t acc[MRT_INT_COLUMNS];
+    for (int i = 0; i < MRT_INT_COLUMNS; ++i) {
+        /* modulo 2^32: the sum itself fits */
+        acc[i] = (int32_t)((uint32_t)r->acc[i] + (uint32_t)(uint64_t)(base + r->sum[i]));
+    }
+    if (job->per_column) {
+        requant_columns(acc, job->multiplier + at, job->shift + at, (int32_t)p->zero_point_out,
+                        (int32_t)p->clamp_min, (int32_t)p->clamp_max, y, r->columns);
+        return;
+    }
+    const mrt_int_requant requant = {0,
+                                     job->multiplier[0],
+                                     job->shift[0],
+                                     (int32_t)p->zero_point_out,
+                                     (int32_t)p->clamp_min,
+                                     (int32_t)p->clamp_max};
+    job->isa->requant(&requant, acc, y, r->columns);
+}
+
+static bool is_narrow(const matmul_job *job) {
+    int64_t largest = 0;
+    for (int64_t n = 0; job->bias && n < job->plan.columns; ++n) {
+        const int64_t b = job->bias[n];
+        largest = mrt_max64(largest, b < 0 ? -b : b);
+    }
+    return job->plan.depth <= MRT_ACC32_DEPTH / 2 &&
+           job->plan.depth * 255 * 255 + largest <= INT32_MAX;
+}
+
+void mrt_matmul_int_run(const mrt_call *call) {
+    matmul_job job = {.isa = mrt_int_isa_select(), .params = call->params};
+    const mrt_status status = make_plan(call, &job.plan, NULL);
+    assert(status == MRT_OK);
+    (void)status;
+    if (job.plan.batches == 0 || job.plan.rows == 0 || job.plan.columns == 0) {
+        return;
+    }
+    matmul_memory m = {0};
+    size_t total = 0;
+    memory_layout(&job.plan, &m, &total);
+    char *scratch = call->scratch;
+    const mrt_tensor *bias = mrt_in(call, 2);
+    job.a = call->in[0]->data;
+    job.b = call->in[1]->data;
+    job.y = call->out[0]->data;
+    job.bias = bias ? bias->data : NULL;
+    job.multiplier = call->in[3]->data;
+    job.shift = call->in[4]->data;
+    job.signed_a = call->in[0]->dtype == MRT_I8;
+    job.signed_b = call->in[1]->dtype == MRT_I8;
+    job.per_column = mrt_shape_count(&call->in[3]->shape) > 1;
+    job.narrow = is_narrow(&job);
+    if (job.isa->layout == MRT_PANEL_U8) {
+        job.da = (job.signed_a ? 0 : 128) - job.params->zero_point_a;
+        job.db = (job.signed_b ? -128 : 0) - job.params->zero_point_b;
+    }
+    /* a depth of 0 still needs one (empty) panel to write the bias */
+    job.quads = mrt_max64(1, mrt_div_up(job.plan.depth, 4));
+    job.left_stride = (size_t)job.quads * 4 * mrt_int_left_bytes(job.isa);
+    job.base = (int64_t *)(void *)scratch;
+    job.left = scratch + m.base;
+    const int64_t rows = job.plan.batches_a * job.plan.rows;
+    mrt_parallel_for(call->pool, mrt_int_lanes(rows), prepare_lane, &job);
+    const mrt_int_gemm gemm = {.isa = job.isa, .batches = job.plan.batches, .rows = job.plan.rows,
+                               .columns = job.plan.columns, .quads = job.quads, .context = &job,
+                               .left = left_rows, .left_stride = job.left_stride,
+                               .pack = pack_right, .finish = finish_row,
+                               .scratch = scratch + m.base + m.left};
+    mrt_int_gemm_run(&gemm, call->pool);
+}
