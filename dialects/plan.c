@@ -20,7 +20,7 @@ mica_status mica_planner_fail(mica_planner *planner, const mica_op *op, const ch
         va_start(args, format);
         vsnprintf(text, sizeof text, format, args);
         va_end(args);
-        mica_op_error_text(op, "%s", text);
+        mica_op_error_text(op ? op : planner->op, "%s", text);
     }
     planner->failed = true;
     return MICA_FAIL;
@@ -201,6 +201,10 @@ mica_status mica_planner_alias(mica_planner *planner, const mica_op *op) {
         mica_planner_view(planner, &info, mica_planner_value(planner, mica_op_operand(op, 0)));
     mica_planner_bind(planner, result, id);
     return planner->failed ? MICA_FAIL : MICA_OK;
+}
+
+mrt_tensor mica_planner_tensor(mica_planner *planner, int32_t id) {
+    return planner->plan->tensors[id].info;
 }
 
 int64_t mica_planner_float_order(const mica_planner *planner) {

@@ -34,7 +34,8 @@ mica_status mica_eval_op(const mica_op *op);
 /* Tensor ids are -1 after an error; the error is remembered and the next step fails, so that hooks
  * need not test every id. */
 
-/* "'top.Conv' op <text>" at the op's location (nothing while an op is only tried); MICA_FAIL. */
+/* "'top.Conv' op <text>" at the op's location (nothing while an op is only tried); MICA_FAIL. op
+ * NULL: the op whose hook runs. */
 mica_status mica_planner_fail(mica_planner *planner, const mica_op *op, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Tensor id of a value; -1 for NULL or a value of type none. */
@@ -59,6 +60,8 @@ int32_t mica_planner_const(mica_planner *planner, mrt_dtype dtype, int rank, con
 int32_t mica_planner_temp(mica_planner *planner, const mrt_tensor *info);
 /* Type, shape and quantization of a value as the runtime sees them. */
 mrt_tensor mica_planner_info(mica_planner *planner, const mica_value *value);
+/* The same of a tensor id, which must be valid. */
+mrt_tensor mica_planner_tensor(mica_planner *planner, int32_t id);
 int64_t mica_planner_float_order(const mica_planner *planner);
 
 /* Element type of the IR as the runtime stores it (quantized types: their storage type);
