@@ -158,13 +158,14 @@ static inline mrt_status mrt_check_axis(int64_t axis, const mrt_tensor *t, mrt_e
     return mrt_check_param(axis, "axis", 0, (int64_t)t->shape.rank - 1, err);
 }
 
-/* One spatial axis of a window op (convolution, pooling). Kernel, stride and dilation >= 1, pads
- * >= 0, nothing overflows, and `out` is the number of windows: rounded down, or up too when
- * `ceil_mode` (a window must then still start inside the input or its front padding). */
+/* One spatial axis of a window op (convolution, pooling). _params: kernel, stride and dilation >= 1,
+ * pads >= 0, nothing overflows (deconvolution needs no more). mrt_check_window: also `out` is the
+ * number of windows, rounded down, or up too when `ceil_mode` (a window must then still start
+ * inside the input or its front padding). */
 typedef struct mrt_window {
     int64_t in, out, kernel, stride, dilation, pad_begin, pad_end;
 } mrt_window;
-static inline mrt_status mrt_check_window(const mrt_window *w, bool ceil_mode, mrt_error *err) {
+static inline mrt_status mrt_check_window_params(const mrt_window *w, mrt_error *err) {
     const int64_t limit = INT32_MAX;
     MRT_TRY(mrt_check_param(w->kernel, "kernel", 1, limit, err));
     MRT_TRY(mrt_check_param(w->stride, "stride", 1, limit, err));
@@ -172,6 +173,10 @@ static inline mrt_status mrt_check_window(const mrt_window *w, bool ceil_mode, m
     MRT_TRY(mrt_check_param(w->pad_begin, "pad_begin", 0, limit, err));
     MRT_TRY(mrt_check_param(w->pad_end, "pad_end", 0, limit, err));
     MRT_TRY(mrt_check_param(w->in, "input size", 0, INT64_MAX / 8, err));
+    return MRT_OK;
+}
+static inline mrt_status mrt_check_window(const mrt_window *w, bool ceil_mode, mrt_error *err) {
+    MRT_TRY(mrt_check_window_params(w, err));
     const int64_t reach = (w->kernel - 1) * w->dilation + 1; /* < 2^62 */
     const int64_t room = w->in + w->pad_begin + w->pad_end - reach;
     const int64_t down = room < 0 ? 0 : room / w->stride + 1;
