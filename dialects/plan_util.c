@@ -14,6 +14,44 @@ int32_t mica_plan_result_temp(mica_planner *planner, const mica_op *op) {
     return mica_planner_temp(planner, &info);
 }
 
+/* --- quantized operands --------------------------------------------------------------------------- */
+
+mica_status mica_plan_same_quant(mica_planner *planner, const mica_op *op, uint32_t first,
+                                 uint32_t count) {
+    const mica_value *result = mica_op_result(op, 0);
+    mica_quant y = {0};
+    mica_quant_of(result, &y);
+    for (uint32_t i = first; i < first + count && i < op->n_operands; i++) {
+        const mica_value *operand = mica_op_operand(op, i);
+        mica_quant x = {0};
+        mica_quant_of(operand, &x);
+        if (x.storage != y.storage || x.scale != y.scale || x.zero_point != y.zero_point) {
+            return mica_planner_fail(planner, op, "expects operand %u of element type %s as the "
+                                     "result, got %s", i,
+                                     mica_type_text(mica_type_element(result->type)),
+                                     mica_type_text(mica_type_element(operand->type)));
+        }
+    }
+    return MICA_OK;
+}
+
+mica_status mica_plan_no_quant(mica_planner *planner, const mica_op *op) {
+    for (uint32_t i = 0; i < op->n_operands; i++) {
+        const mica_value *operand = mica_op_operand(op, i);
+        if (mica_value_is_quant(operand)) {
+            return mica_planner_fail(planner, op, "has no form for operand %u of element type %s",
+                                     i, mica_type_text(mica_type_element(operand->type)));
+        }
+    }
+    return MICA_OK;
+}
+
+mica_status mica_plan_move(mica_planner *planner, const mica_op *op, uint16_t kernel,
+                           const void *params) {
+    MICA_TRY(mica_plan_same_quant(planner, op, 0, 1));
+    return mica_planner_step(planner, op, kernel, params);
+}
+
 /* --- clamps ------------------------------------------------------------------------------------------ */
 
 typedef struct clamp_range {

@@ -15,6 +15,15 @@ mica_status mica_plan_with_relu(mica_planner *planner, const mica_op *op, uint16
 /* The clamp alone: result 0 of the op = relu(tensor `in`), in the element type of the result.
  * 8-bit quantized values use a table. limit < 0: none. */
 mica_status mica_plan_relu_from(mica_planner *planner, const mica_op *op, int32_t in, double limit);
+/* Elements of operands [first, first + count) become elements of result 0 unchanged: fails unless
+ * their quantization, if any, is that of the result. */
+mica_status mica_plan_same_quant(mica_planner *planner, const mica_op *op, uint32_t first,
+                                 uint32_t count);
+/* For kernels that would compute on the integers of quantized operands. */
+mica_status mica_plan_no_quant(mica_planner *planner, const mica_op *op);
+/* One kernel that moves elements of operand 0. */
+mica_status mica_plan_move(mica_planner *planner, const mica_op *op, uint16_t kernel,
+                           const void *params);
 /* A temporary with the type of the op's result 0. */
 int32_t mica_plan_result_temp(mica_planner *planner, const mica_op *op);
 /* The tensor itself when it has that type, else a step that converts it. */

@@ -108,8 +108,12 @@ mica_status mica_infer_matmul(const mica_op *op, mica_type *out_results) {
 
 /* --- plan --------------------------------------------------------------------------------------------- */
 
-/* Puts a dimension of size 1 before axis `at`. */
+/* Puts a dimension of size 1 before axis `at`. A shape that is full can only come from a result type
+ * that is wrong anyway; the kernel refuses it. */
 static void insert_one(mrt_shape *shape, int at) {
+    if (shape->rank >= MRT_MAX_RANK || at < 0) {
+        return;
+    }
     for (int i = shape->rank; i > at; i--) {
         shape->dims[i] = shape->dims[i - 1];
     }

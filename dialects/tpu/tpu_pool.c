@@ -6,7 +6,6 @@
 
 #include <string.h>
 
-/* Integer kernels clamp at no activation, so that relu is a table behind them. */
 static mica_status plan_integer(const mica_op *op, mica_planner *planner, bool average) {
     mica_quant x, y;
     if (!mica_quant_of(mica_op_operand(op, 0), &x) || !mica_quant_of(mica_op_result(op, 0), &y)) {
@@ -14,20 +13,18 @@ static mica_status plan_integer(const mica_op *op, mica_planner *planner, bool a
     }
     mrt_pool_params params;
     mica_pool_params(op, average ? MRT_POOL_AVG : MRT_POOL_MAX, &params);
-    params.act = MRT_ACT_NONE;
-    params.act_limit = -1.0;
     if (!average) {
-        if (x.scale != y.scale || x.zero_point != y.zero_point || x.storage != y.storage) {
-            return mica_planner_fail(planner, op, "expects the same quantization of input and "
-                                     "result for pool_mode \"Max\"");
-        }
+        /* The kernel would clamp at integer 0; a table behind it clamps at real 0. */
+        params.act = MRT_ACT_NONE;
+        params.act_limit = -1.0;
+        MICA_TRY(mica_plan_same_quant(planner, op, 0, 1));
         return mica_plan_with_relu(planner, op, MRT_K_pool_max, &params);
     }
     params.multiplier = mica_op_i64_at(op, "multiplier", 0, 0);
     params.shift = mica_op_i64_at(op, "rshift", 0, 0);
     params.zero_point_in = x.zero_point;
     params.zero_point_out = y.zero_point;
-    return mica_plan_with_relu(planner, op, MRT_K_pool_avg_int, &params);
+    return mica_planner_step(planner, op, MRT_K_pool_avg_int, &params);
 }
 
 mica_status mica_plan_tpu_pool(const mica_op *op, mica_planner *planner) {
