@@ -188,7 +188,7 @@ static mica_status pack(const uint8_t *head, size_t head_len, const void *data, 
         return mica_fail(err, "cannot start the compressor");
     }
     bool ok = deflate_part(&z, head, head_len, Z_NO_FLUSH, out) &&
-              deflate_part(&z, data, n, Z_FINISH, out);
+              deflate_part(&z, n > 0 ? data : head, n, Z_FINISH, out); /* never NULL */
     deflateEnd(&z);
     return ok ? MICA_OK : mica_fail(err, "the compressor failed");
 }
