@@ -1,0 +1,101 @@
+#include "passes/top/pattern_util.h"
+
+#include <math.h>
+#include <string.h>
+
+mica_op *mica_producer(const mica_value *value, const char *name) {
+    return value != NULL && value->def != NULL && mica_op_is(value->def, name) ? value->def : NULL;
+}
+
+mica_op *mica_sole_producer(const mica_value *value, const char *name) {
+    mica_op *op = mica_producer(value, name);
+    return op != NULL && mica_value_has_one_use(value) ? op : NULL;
+}
+
+mica_loc mica_merged_loc(const mica_op *last, const mica_op *first) {
+    enum { MAX_PARTS = 16 };
+    mica_loc parts[MAX_PARTS];
+    size_t n = 0;
+    const mica_loc both[2] = {last->loc, first != NULL ? first->loc : NULL};
+    for (int i = 0; i < 2 && both[i] != NULL; ++i) {
+        const bool fused = both[i]->kind == MICA_LOC_FUSED;
+        const size_t count = fused ? both[i]->n_parts : 1;
+        for (size_t k = 0; k < count && n < MAX_PARTS; ++k) {
+            parts[n++] = fused ? both[i]->parts[k] : both[i];
+        }
+    }
+    mica_context *context = mica_op_context(last);
+    return n == 1 ? parts[0] : mica_loc_fused(context, parts, n);
+}
+
+mica_op *mica_replace_with(mica_rewriter *rewriter, mica_op *op, const mica_op *with,
+                           const char *name, mica_value *const *operands, size_t n_operands) {
+    mica_builder *builder = mica_rewriter_builder(rewriter, op);
+    mica_op *made = mica_build_op(builder, name, mica_merged_loc(op, with), operands, n_operands,
+                                  op->n_results);
+    mica_value *values[8];
+    for (uint32_t i = 0; i < op->n_results; ++i) {
+        made->results[i].type = op->results[i].type;
+        values[i] = &made->results[i];
+    }
+    mica_rewriter_replace(rewriter, op, values, op->n_results);
+    return made;
+}
+
+bool mica_split_const(const mica_op *op, mica_value **out_other, mica_value **out_const) {
+    const bool left = mica_is_weight(mica_op_operand(op, 0));
+    const bool right = mica_is_weight(mica_op_operand(op, 1));
+    if (left == right) {
+        return false;
+    }
+    *out_const = mica_op_operand(op, left ? 0 : 1);
+    *out_other = mica_op_operand(op, left ? 1 : 0);
+    return true;
+}
+
+const float *mica_const_f32(const mica_value *value, int64_t *out_count) {
+    const mica_ndarray *array = value != NULL ? mica_weight_data(value) : NULL;
+    if (array == NULL || strcmp(array->descr, "<f4") != 0) {
+        return NULL;
+    }
+    *out_count = mica_ndarray_count(array);
+    return array->data;
+}
+
+const float *mica_per_channel(mica_module *module, const mica_value *constant, const mica_value *x) {
+    int64_t count = 0;
+    const float *data = mica_const_f32(constant, &count);
+    const mica_type type = x->type;
+    const mica_type c_type = constant->type;
+    if (data == NULL || !mica_type_is_static(type) || type->rank < 2 || c_type->rank > type->rank) {
+        return NULL;
+    }
+    const int64_t channels = type->dims[1];
+    if (count != 1 && (count != channels || c_type->rank < type->rank - 1 ||
+                       c_type->dims[c_type->rank - type->rank + 1] != channels)) {
+        return NULL;
+    }
+    float *out = mica_arena_alloc(module->arena, (size_t)channels * sizeof *out + 1);
+    for (int64_t i = 0; i < channels; ++i) {
+        out[i] = data[count == 1 ? 0 : i];
+    }
+    return out;
+}
+
+bool mica_is_scalar(const mica_value *value, double expected) {
+    double v = 0.0;
+    return value != NULL && mica_weight_scalar(value, &v) &&
+           fabs(v - expected) <= 1e-6 * fmax(fabs(expected), 1e-30);
+}
+
+mica_value *mica_new_const(mica_rewriter *rewriter, mica_op *op, const char *suffix, int rank,
+                           const int64_t *dims, const float *data) {
+    mica_builder *builder = mica_rewriter_builder(rewriter, op);
+    const char *name = mica_arena_printf(builder->module->arena, "%s_%s", mica_loc_get_name(op->loc),
+                                         suffix);
+    return mica_top_weight(builder, name, mica_type_f32(builder->module->context), rank, dims, data);
+}
+
+bool mica_no_relu(const mica_op *op) {
+    return mica_op_attr(op, "do_relu") == NULL || !mica_op_bool(op, "do_relu");
+}
