@@ -15,7 +15,7 @@
 
 #define BAND_FLOATS 8192   /* wanted size of phases and run: first-level cache */
 #define MAX_FLOATS 4194304 /* a shape that needs more per lane takes the general way */
-#define MAX_TAPS 1024
+#define MAX_TAPS 256
 #define MAX_PER_GROUP 4 /* with more outputs per input the matrix product is faster */
 
 typedef struct plane_plan {
@@ -30,7 +30,8 @@ typedef struct plane_job {
     const mrt_call *call;
     const mrt_conv_geo *geo;
     plane_plan plan;
-    mrt_epilogue epilogue;
+    int64_t offset[MAX_TAPS];  /* of each tap's first element in the phases */
+    int64_t low[64], high[64]; /* per x phase: columns [low, high) come from the input */
     int64_t items, lanes;
     size_t slice;
 } plane_job;
@@ -72,40 +73,60 @@ bool mrt_depthwise_fits(const mrt_conv_geo *g) {
            make_plan(g, &plan);
 }
 
-static plane_job make_job(const mrt_call *call, const mrt_conv_geo *g) {
-    plane_job j = {.call = call, .geo = g};
-    make_plan(g, &j.plan);
-    j.items = g->batch * g->group * j.plan.bands;
-    j.lanes = mrt_lane_count(j.items);
-    j.slice = mrt_align64((size_t)lane_floats(&j.plan, j.plan.rows) * sizeof(float));
-    return j;
+static void make_job(const mrt_call *call, const mrt_conv_geo *g, plane_job *j) {
+    j->call = call;
+    j->geo = g;
+    j->plan = (plane_plan){0};
+    make_plan(g, &j->plan);
+    j->items = g->batch * g->group * j->plan.bands;
+    j->lanes = mrt_lane_count(j->items);
+    j->slice = mrt_align64((size_t)lane_floats(&j->plan, j->plan.rows) * sizeof(float));
+}
+
+/* Divisions are slow, so all of them happen once. */
+static void make_tables(plane_job *j) {
+    const mrt_conv_geo *g = j->geo;
+    const plane_plan *p = &j->plan;
+    int t = 0;
+    for (int64_t ky = 0; ky < g->kernel[1]; ky++) {
+        const int64_t y = ky * g->dilation[1];
+        for (int64_t kx = 0; kx < g->kernel[2]; kx++) {
+            const int64_t x = kx * g->dilation[2];
+            j->offset[t++] = (y % p->sy * p->phases_x + x % p->sx) * p->phase_floats +
+                             y / p->sy * p->pitch + x / p->sx;
+        }
+    }
+    for (int64_t px = 0; px < p->phases_x; px++) {
+        const int64_t first = px - g->pad[2];
+        const int64_t behind = first < g->in[2] ? (g->in[2] - 1 - first) / p->sx + 1 : 0;
+        j->low[px] = first < 0 ? mrt_min64(mrt_div_up(-first, p->sx), p->pitch) : 0;
+        j->high[px] = mrt_max64(j->low[px], mrt_min64(behind, p->pitch));
+    }
 }
 
 mrt_status mrt_depthwise_scratch(const mrt_conv_geo *g, size_t *out_scratch, mrt_error *err) {
-    const plane_job j = make_job(NULL, g);
+    plane_job j;
+    make_job(NULL, g, &j);
     return mrt_lane_scratch(j.lanes, j.slice, out_scratch, err);
 }
 
-/* dst[c] = x[c * step + first] inside [0, in), else 0. */
-MRT_INLINE void split_row(const float *x, int64_t in, int64_t first, int64_t step, int64_t n,
+/* dst[i] = x[i * step] for i in [low, high), 0 elsewhere in [0, n). */
+MRT_INLINE void split_row(const float *x, int64_t low, int64_t high, int64_t step, int64_t n,
                           float *dst) {
-    int64_t low = first < 0 ? mrt_min64(mrt_div_up(-first, step), n) : 0;
-    int64_t high = first < in ? mrt_min64((in - 1 - first) / step + 1, n) : 0;
-    high = mrt_max64(low, high);
     for (int64_t i = 0; i < low; i++) {
         dst[i] = 0.0f;
     }
     if (step == 1) {
         for (int64_t i = low; i < high; i++) {
-            dst[i] = x[first + i];
+            dst[i] = x[i];
         }
     } else if (step == 2) {
         for (int64_t i = low; i < high; i++) {
-            dst[i] = x[first + 2 * i];
+            dst[i] = x[2 * i];
         }
     } else {
         for (int64_t i = low; i < high; i++) {
-            dst[i] = x[first + i * step];
+            dst[i] = x[i * step];
         }
     }
     for (int64_t i = high; i < n; i++) {
@@ -114,8 +135,10 @@ MRT_INLINE void split_row(const float *x, int64_t in, int64_t first, int64_t ste
 }
 
 /* Fills the phases for output rows from oy on. */
-MRT_CLONES static void split_phases(const plane_plan *p, const mrt_conv_geo *g, const float *x,
-                                    int64_t oy, int64_t rows, float *phases) {
+MRT_CLONES static void split_phases(const plane_job *j, const float *x, int64_t oy, int64_t rows,
+                                    float *phases) {
+    const mrt_conv_geo *g = j->geo;
+    const plane_plan *p = &j->plan;
     for (int64_t py = 0; py < p->phases_y; py++) {
         for (int64_t px = 0; px < p->phases_x; px++) {
             float *dst = phases + (py * p->phases_x + px) * p->phase_floats;
@@ -124,7 +147,8 @@ MRT_CLONES static void split_phases(const plane_plan *p, const mrt_conv_geo *g, 
                 if (iy < 0 || iy >= g->in[1]) {
                     memset(dst, 0, (size_t)p->pitch * sizeof(float));
                 } else {
-                    split_row(x + iy * g->in[2], g->in[2], px - g->pad[2], p->sx, p->pitch, dst);
+                    split_row(x + iy * g->in[2] + px - g->pad[2], j->low[px], j->high[px], p->sx,
+                              p->pitch, dst);
                 }
             }
         }
@@ -174,20 +198,14 @@ MRT_CLONES static void add_1(const float *const *src, const float *w, bool first
     }
 }
 
-static void add_all(const plane_plan *p, const mrt_conv_geo *g, const float *phases, const float *w,
-                    int64_t n, float *acc) {
+static void add_all(const plane_job *j, const float *phases, const float *w, int64_t n,
+                    float *acc) {
     const float *src[MAX_TAPS];
-    const int taps = (int)g->taps;
-    int t = 0;
-    for (int64_t ky = 0; ky < g->kernel[1]; ky++) {
-        const int64_t y = ky * g->dilation[1];
-        for (int64_t kx = 0; kx < g->kernel[2]; kx++) {
-            const int64_t x = kx * g->dilation[2];
-            src[t++] = phases + (y % p->sy * p->phases_x + x % p->sx) * p->phase_floats +
-                       y / p->sy * p->pitch + x / p->sx;
-        }
+    const int taps = (int)j->geo->taps;
+    for (int t = 0; t < taps; t++) {
+        src[t] = phases + j->offset[t];
     }
-    for (t = 0; t < taps;) {
+    for (int t = 0; t < taps;) {
         if (taps - t >= 9) {
             add_9(src + t, w + t, t == 0, n, acc);
             t += 9;
@@ -204,20 +222,25 @@ static void add_all(const plane_plan *p, const mrt_conv_geo *g, const float *pha
 static void run_band(const plane_job *j, int64_t item, float *memory) {
     const mrt_conv_geo *g = j->geo;
     const plane_plan *p = &j->plan;
+    const mrt_conv_params *params = j->call->params;
     const mrt_tensor *bias = mrt_in(j->call, 2);
     const int64_t plane = item / p->bands; /* batch * group + group index */
     const int64_t oy = item % p->bands * p->rows;
     const int64_t rows = mrt_min64(p->rows, g->out[1] - oy);
+    const int64_t run = (rows - 1) * p->pitch + g->out[2];
     float *acc = memory + p->phases_y * p->phases_x * p->phase_floats;
-    split_phases(p, g, (const float *)j->call->in[0]->data + plane * g->in_size, oy, rows, memory);
+    split_phases(j, (const float *)j->call->in[0]->data + plane * g->in_size, oy, rows, memory);
     for (int64_t o = 0; o < g->ocg; o++) {
         const int64_t oc = plane % g->group * g->ocg + o;
         const float *w = (const float *)j->call->in[1]->data + oc * g->taps;
         float *y = (float *)j->call->out[0]->data + (plane * g->ocg + o) * g->out_size;
-        add_all(p, g, memory, w, (rows - 1) * p->pitch + g->out[2], acc);
+        add_all(j, memory, w, run, acc);
+        const mrt_epilogue e = mrt_epilogue_make(bias ? (const float *)bias->data + oc : NULL,
+                                                 params->act, params->act_limit);
+        mrt_epilogue_rows(&e, acc, 1, run, run);
         for (int64_t r = 0; r < rows; r++) {
-            mrt_epilogue_row(&j->epilogue, bias ? ((const float *)bias->data)[oc] : 0.0f,
-                             acc + r * p->pitch, y + (oy + r) * g->out[2], g->out[2]);
+            memcpy(y + (oy + r) * g->out[2], acc + r * p->pitch,
+                   (size_t)g->out[2] * sizeof(float));
         }
     }
 }
@@ -232,8 +255,8 @@ static void run_lane(void *context, int64_t lane) {
 }
 
 void mrt_depthwise_run(const mrt_call *call, const mrt_conv_geo *g) {
-    const mrt_conv_params *p = call->params;
-    plane_job j = make_job(call, g);
-    j.epilogue = mrt_epilogue_make(NULL, p->act, p->act_limit);
+    plane_job j;
+    make_job(call, g, &j);
+    make_tables(&j);
     mrt_parallel_for(call->pool, j.lanes, run_lane, &j);
 }

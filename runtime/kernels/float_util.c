@@ -14,11 +14,12 @@ MRT_INLINE float bounded(float v, float low, float high) {
 }
 
 /* Without an activation the bounds are infinite, so one loop serves all cases. */
-MRT_CLONES void mrt_epilogue_row(const mrt_epilogue *e, float bias, const float *x, float *y,
-                                 int64_t n) {
+MRT_CLONES static void finish_row(const mrt_epilogue *e, float bias, float *y, int64_t n) {
     const float low = e->relu ? 0.0f : -INFINITY;
     const float high = e->relu && e->limit >= 0 ? e->limit : INFINITY;
-    MRT_IVDEP for (int64_t i = 0; i < n; i++) { y[i] = bounded(x[i] + bias, low, high); }
+    for (int64_t i = 0; i < n; i++) {
+        y[i] = bounded(y[i] + bias, low, high);
+    }
 }
 
 void mrt_epilogue_rows(const mrt_epilogue *e, float *y, int64_t rows, int64_t cols, int64_t ld) {
@@ -26,7 +27,7 @@ void mrt_epilogue_rows(const mrt_epilogue *e, float *y, int64_t rows, int64_t co
         return;
     }
     for (int64_t r = 0; r < rows; r++) {
-        mrt_epilogue_row(e, e->bias ? e->bias[r] : 0.0f, y + r * ld, y + r * ld, cols);
+        finish_row(e, e->bias ? e->bias[r] : 0.0f, y + r * ld, cols);
     }
 }
 

@@ -15,8 +15,6 @@ typedef struct mrt_epilogue {
 mrt_epilogue mrt_epilogue_make(const float *bias, int64_t act, double act_limit);
 /* `bias` index r goes with row r. Does nothing when there is nothing to do. */
 void mrt_epilogue_rows(const mrt_epilogue *e, float *y, int64_t rows, int64_t cols, int64_t ld);
-/* y[i] = act(x[i] + bias) for one row; y may be x. */
-void mrt_epilogue_row(const mrt_epilogue *e, float bias, const float *x, float *y, int64_t n);
 
 /* act is MRT_ACT_NONE or MRT_ACT_RELU. */
 mrt_status mrt_check_act(int64_t act, mrt_error *err);
