@@ -374,7 +374,7 @@ START_TEST(npz_hostile_size) {
     ck_assert_ptr_nonnull(strstr(err.text, "declares an impossible size of 4294967280 bytes"));
     memcpy(bytes + central + 24, "\x00\x02\x00\x00", 4); /* possible, but not what is there */
     ck_assert(!read_all(scratch_write("h.npz", bytes, n)));
-    ck_assert_ptr_nonnull(strstr(err.text, "npy header declares 24 bytes of data but"));
+    ck_assert_ptr_nonnull(strstr(err.text, "key 'a/b:weight': "));
     mica_free(bytes);
     /* Two directory entries for the same bytes. */
     ck_assert_int_eq(mica_read_file(write_sample("h.npz", false), 1 << 20, &bytes, &n, &err),
