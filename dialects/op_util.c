@@ -97,6 +97,13 @@ mica_status mica_op_axis(const mica_op *op, const char *attr, int64_t axis, int 
     return MICA_OK;
 }
 
+int mica_op_axis_of(const mica_op *op) {
+    mica_shape x = {0};
+    mica_operand_shape(op, 0, &x);
+    const int64_t axis = mica_op_i64(op, "axis");
+    return (int)(axis < 0 ? axis + x.rank : axis);
+}
+
 static size_t list_count(const mica_op *op, const char *attr) {
     const mica_attr value = mica_op_attr(op, attr);
     return value ? value->count : 0;

@@ -39,6 +39,8 @@ bool mica_shape_broadcast(const mica_shape *a, const mica_shape *b, mica_shape *
 /* --- axes and lists ------------------------------------------------------------------------------- */
 /* An axis in [-rank, rank) as one in [0, rank). Fails with a message that names the attribute. */
 mica_status mica_op_axis(const mica_op *op, const char *attr, int64_t axis, int rank, int *out);
+/* Attribute `axis` of a verified op as an axis of operand 0, not negative. */
+int mica_op_axis_of(const mica_op *op);
 /* Number of elements of a list attribute must be `count`. */
 mica_status mica_op_list(const mica_op *op, const char *attr, size_t count);
 /* Element i of an i64 list, `fallback` when the list is absent. */

@@ -5,7 +5,7 @@
 #include "ir/weights.h"
 #include "runtime/mrt_params.h"
 #include "utils/arena.h"
-#include "utils/vec.h"
+
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -289,24 +289,28 @@ mica_status mica_planner_step_ids(mica_planner *planner, const mica_op *op, uint
     return MICA_OK;
 }
 
+int mica_planner_results(mica_planner *planner, const mica_op *op, int min, int32_t *ids) {
+    int n = min > (int)op->n_results ? (int)op->n_results : min;
+    for (int i = n; i < (int)op->n_results; i++) {
+        if (planner->all_results || mica_op_result(op, (uint32_t)i)->first_use) {
+            n = i + 1;
+        }
+    }
+    for (int i = 0; i < n; i++) {
+        ids[i] = mica_planner_value(planner, mica_op_result(op, (uint32_t)i));
+    }
+    return n;
+}
+
 mica_status mica_planner_step(mica_planner *planner, const mica_op *op, uint16_t kernel_code,
                               const void *params) {
     const mrt_kernel *kernel = mrt_kernel_find(kernel_code);
-    int n_out = kernel ? kernel->min_out : 0;
-    n_out = n_out > (int)op->n_results ? (int)op->n_results : n_out;
-    for (int i = n_out; i < (int)op->n_results; i++) {
-        if (planner->all_results || mica_op_result(op, (uint32_t)i)->first_use) {
-            n_out = i + 1;
-        }
-    }
     const int n_in = (int)op->n_operands;
-    int32_t *ids = mica_alloc((size_t)(n_in + n_out) * sizeof ids[0]);
+    int32_t *ids = mica_alloc((op->n_operands + (size_t)op->n_results) * sizeof ids[0]);
     for (int i = 0; i < n_in; i++) {
         ids[i] = mica_planner_value(planner, mica_op_operand(op, (uint32_t)i));
     }
-    for (int i = 0; i < n_out; i++) {
-        ids[n_in + i] = mica_planner_value(planner, mica_op_result(op, (uint32_t)i));
-    }
+    const int n_out = mica_planner_results(planner, op, kernel ? kernel->min_out : 0, ids + n_in);
     const mica_status status = mica_planner_step_ids(planner, op, kernel_code, params, ids, n_in,
                                                      ids + n_in, n_out);
     mica_free(ids);

@@ -47,6 +47,9 @@ mica_status mica_planner_step(mica_planner *planner, const mica_op *op, uint16_t
 mica_status mica_planner_step_ids(mica_planner *planner, const mica_op *op, uint16_t kernel,
                                   const void *params, const int32_t *in, int n_in,
                                   const int32_t *out, int n_out);
+/* Ids of the results up to the last one that is used, at least `min` of them; returns how many. ids
+ * has room for all results. */
+int mica_planner_results(mica_planner *planner, const mica_op *op, int min, int32_t *ids);
 /* Result 0 shares the bytes of operand 0. */
 mica_status mica_planner_alias(mica_planner *planner, const mica_op *op);
 /* Says that tensor `id` is the value: for hooks that end in an alias of an intermediate. */
