@@ -1,0 +1,37 @@
+/* The ONNX importer: an .onnx file becomes a module of top ops.
+ *
+ * Read: ONNX opset 7 to 25 of the default domain, weights inside the file or as external data
+ * beside it. Shapes are static: what the model leaves open must be given in `input_shapes`. Shape
+ * arithmetic is evaluated while importing. The result is func @main with one top.Input per graph
+ * input; tensors keep their ONNX names as locations. The whole file is untrusted: whatever is wrong
+ * with it ends in a diagnostic.
+ * Source: ONNX operator schemas and IR specification. */
+#ifndef MICA_FRONTENDS_ONNX_H
+#define MICA_FRONTENDS_ONNX_H
+
+#include "ir/op.h"
+#include "utils/ndarray.h"
+
+/* Zeroed: everything as the model says. All pointers are borrowed during the call. */
+typedef struct mica_onnx_options {
+    /* Shapes of the inputs, items joined by commas: "[[1,3,224,224],[10]]" in the order of the
+     * inputs, "name:[1,3,224,224]" by name, "batch=1,seq=32" for symbolic dimensions. */
+    const char *input_shapes;
+    /* Tensors to return, in this order, also intermediate ones; none: the model's outputs. */
+    const char *const *output_names;
+    size_t n_output_names;
+    /* Tensors that become the inputs, also intermediate ones; none: the model's inputs. */
+    const char *const *input_names;
+    size_t n_input_names;
+    /* Inputs (by their name) that are fixed to a value and vanish from the interface. Copied. */
+    const mica_ndarray *constants;
+    size_t n_constants;
+    const char *model_name; /* symbol name of the module; NULL: file name without extension */
+} mica_onnx_options;
+
+/* Imports the model at `path`. `options` may be NULL. On success the caller owns *out_module. */
+MICA_MUST_CHECK mica_status mica_onnx_import(mica_context *context, const char *path,
+                                             const mica_onnx_options *options,
+                                             mica_module **out_module);
+
+#endif

@@ -1,0 +1,177 @@
+/* Element-wise operators. */
+#include "frontends/onnx/onnx_internal.h"
+
+#include "utils/strings.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+/* Detail "top.Op:a,b": attributes a and b of the node are alpha and beta of the op. */
+mica_status mica_onnx_convert_unary(mica_onnx_node *node) {
+    static const char *const targets[] = {"alpha", "beta"};
+    size_t n_parts = 0, n_names = 0;
+    mica_arena *arena = node->importer->arena;
+    char **parts = mica_split(arena, node->row->detail, ':', &n_parts);
+    char **names = n_parts > 1 ? mica_split(arena, parts[1], ',', &n_names) : NULL;
+    mica_value *x = mica_onnx_in(node, 0);
+    mica_op *op = mica_onnx_op(node, parts[0], NULL, &x, 1, 1);
+    for (size_t i = 0; i < n_names && i < MICA_COUNT(targets); i++) {
+        const double value = mica_onnx_attr_f(node, names[i], 0.0);
+        if (op != NULL && mica_onnx_has_attr(node, names[i])) {
+            mica_op_set_f64(op, targets[i], value);
+        }
+    }
+    return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
+}
+
+mica_status mica_onnx_convert_gelu(mica_onnx_node *node) {
+    const char *approximate =
+        mica_onnx_attr_choice(node, "approximate", "none", "none|tanh");
+    const char *op = strcmp(approximate, "tanh") == 0 ? "top.GELUTanh" : "top.GELU";
+    return mica_onnx_alias(node, 0, mica_onnx_unary(node, op, NULL, mica_onnx_in(node, 0)));
+}
+
+mica_status mica_onnx_convert_is_nan(mica_onnx_node *node) {
+    return mica_onnx_alias(node, 0,
+                           mica_onnx_unary(node, "top.IsNaN", NULL, mica_onnx_in(node, 0)));
+}
+
+mica_status mica_onnx_convert_is_inf(mica_onnx_node *node) {
+    mica_value *x = mica_onnx_in(node, 0);
+    mica_op *op = mica_onnx_op(node, "top.IsInf", NULL, &x, 1, 1);
+    const bool negative = mica_onnx_attr_bool(node, "detect_negative", true);
+    const bool positive = mica_onnx_attr_bool(node, "detect_positive", true);
+    if (op != NULL) {
+        mica_op_set_bool(op, "detect_negative", negative);
+        mica_op_set_bool(op, "detect_positive", positive);
+    }
+    return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
+}
+
+/* --- clip ---------------------------------------------------------------------------------------- */
+/* A bound of opset 11 and later: absent, a constant, or a tensor. */
+static bool constant_bound(mica_onnx_node *node, size_t i, const double **out, double *room) {
+    mica_value *value = mica_onnx_in(node, i);
+    *out = NULL;
+    if (value == NULL) {
+        return true;
+    }
+    /* Integers beyond 2^53 would lose digits as attributes. */
+    if (!mica_weight_scalar(value, room) ||
+        (!mica_onnx_is_float(value) && fabs(*room) >= 0x1p53)) {
+        return false;
+    }
+    *out = isinf(*room) ? NULL : room;
+    return true;
+}
+
+static mica_status clip_by_inputs(mica_onnx_node *node, mica_value *x) {
+    double low = 0.0, high = 0.0;
+    const double *min = NULL, *max = NULL;
+    if (constant_bound(node, 1, &min, &low) && constant_bound(node, 2, &max, &high)) {
+        return mica_onnx_alias(node, 0, min == NULL && max == NULL
+                                            ? x
+                                            : mica_onnx_clip(node, NULL, x, min, max));
+    }
+    mica_value *a = mica_onnx_in(node, 1), *b = mica_onnx_in(node, 2);
+    if (a != NULL) {
+        x = mica_onnx_binary(node, "top.Max", b != NULL ? "max" : NULL, x, a);
+    }
+    if (b != NULL) {
+        x = mica_onnx_binary(node, "top.Min", NULL, x, b);
+    }
+    return mica_onnx_alias(node, 0, x);
+}
+
+mica_status mica_onnx_convert_clip(mica_onnx_node *node) {
+    mica_value *x = mica_onnx_in(node, 0);
+    if (node->opset >= 11) {
+        return clip_by_inputs(node, x);
+    }
+    if (mica_onnx_n_in(node) > 1) {
+        return mica_onnx_error(node, "%zu inputs, expected 1 before opset 11",
+                               mica_onnx_n_in(node));
+    }
+    /* The default bounds are the ends of the f32 range: no bounds. */
+    const double limit = 3.4028234663852886e+38;
+    const double min = mica_onnx_attr_f(node, "min", -limit);
+    const double max = mica_onnx_attr_f(node, "max", limit);
+    if (min <= -limit && max >= limit) {
+        return mica_onnx_alias(node, 0, x);
+    }
+    return mica_onnx_alias(node, 0, mica_onnx_clip(node, NULL, x, min > -limit ? &min : NULL,
+                                                   max < limit ? &max : NULL));
+}
+
+/* --- two operands ---------------------------------------------------------------------------------- */
+mica_status mica_onnx_convert_binary(mica_onnx_node *node) {
+    return mica_onnx_alias(node, 0,
+                           mica_onnx_binary(node, node->row->detail, NULL, mica_onnx_in(node, 0),
+                                            mica_onnx_in(node, 1)));
+}
+
+mica_status mica_onnx_convert_bit_shift(mica_onnx_node *node) {
+    const char *direction = mica_onnx_attr_choice(node, "direction", "", "LEFT|RIGHT");
+    const char *op = strcmp(direction, "LEFT") == 0 ? "top.ShiftLeft" : "top.ShiftRight";
+    return mica_onnx_alias(node, 0, mica_onnx_binary(node, op, NULL, mica_onnx_in(node, 0),
+                                                     mica_onnx_in(node, 1)));
+}
+
+mica_status mica_onnx_convert_mod(mica_onnx_node *node) {
+    const bool fmod_rule = mica_onnx_attr_bool(node, "fmod", false);
+    mica_value *a = mica_onnx_in(node, 0), *b = mica_onnx_in(node, 1);
+    if (!fmod_rule && mica_onnx_is_float(a)) {
+        return mica_onnx_error(node, "attribute 'fmod' has value 0, expected 1 for floats");
+    }
+    return mica_onnx_alias(node, 0, mica_onnx_binary(node, fmod_rule ? "top.FMod" : "top.Mod", NULL,
+                                                     a, b));
+}
+
+/* The exponent may be of another type; the result has the type of the base. */
+mica_status mica_onnx_convert_pow(mica_onnx_node *node) {
+    mica_value *x = mica_onnx_in(node, 0), *y = mica_onnx_in(node, 1);
+    const mrt_dtype type = mica_onnx_type(x);
+    if (mica_onnx_type(y) == type) {
+        return mica_onnx_alias(node, 0, mica_onnx_binary(node, "top.Pow", NULL, x, y));
+    }
+    if (mica_onnx_is_float(x) || !mica_onnx_is_float(y)) {
+        y = mica_onnx_cast(node, "exponent", y, type);
+        return mica_onnx_alias(node, 0, mica_onnx_binary(node, "top.Pow", NULL, x, y));
+    }
+    x = mica_onnx_cast(node, "base", x, mica_onnx_type(y));
+    x = mica_onnx_binary(node, "top.Pow", "pow", x, y);
+    return mica_onnx_alias(node, 0, mica_onnx_cast(node, NULL, x, type));
+}
+
+/* --- any number of operands -------------------------------------------------------------------------- */
+/* Joins all inputs; the last op has the suffix. */
+static mica_value *chain(mica_onnx_node *node, const char *op, const char *suffix) {
+    const size_t n = mica_onnx_n_in(node);
+    mica_value *sum = mica_onnx_in(node, 0);
+    for (size_t i = 1; i < n && !node->failed; i++) {
+        const char *name = mica_arena_printf(node->importer->arena, "part%zu", i);
+        sum = mica_onnx_binary(node, op, i + 1 < n ? name : suffix, sum, mica_onnx_in(node, i));
+    }
+    return sum;
+}
+
+mica_status mica_onnx_convert_variadic(mica_onnx_node *node) {
+    return mica_onnx_alias(node, 0, chain(node, node->row->detail, NULL));
+}
+
+mica_status mica_onnx_convert_mean(mica_onnx_node *node) {
+    const size_t n = mica_onnx_n_in(node);
+    mica_value *sum = chain(node, "top.Add", "sum");
+    if (n > 1) {
+        mica_value *count = mica_onnx_scalar_like(node, "count", sum, (double)n);
+        sum = mica_onnx_binary(node, "top.Div", NULL, sum, count);
+    }
+    return mica_onnx_alias(node, 0, sum);
+}
+
+mica_status mica_onnx_convert_where(mica_onnx_node *node) {
+    return mica_onnx_alias(node, 0,
+                           mica_onnx_where(node, NULL, mica_onnx_in(node, 0),
+                                           mica_onnx_in(node, 1), mica_onnx_in(node, 2)));
+}

@@ -1,0 +1,128 @@
+/* From a path to an unpacked ModelProto that the module keeps alive. */
+#include "frontends/onnx/onnx_internal.h"
+
+#include "utils/file.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* Unpacked messages are larger than their bytes in the file (a NodeProto of 20 bytes takes a struct
+ * of 100). Real models stay below a factor of 4; a file made to waste memory does not. */
+enum { EXPANSION = 64 };
+static const size_t EXPANSION_BASE = (size_t)64 << 20;
+
+typedef struct holder {
+    ProtobufCAllocator allocator;
+    size_t left; /* bytes that unpacking may still take */
+    Onnx__ModelProto *model;
+} holder;
+
+static void *budget_alloc(void *data, size_t bytes) {
+    holder *h = data;
+    if (bytes > h->left) {
+        return NULL;
+    }
+    h->left -= bytes;
+    /* Large blocks are weights, which kernels like aligned. */
+    return bytes >= 4096 ? mica_alloc_aligned(bytes, 64) : mica_alloc(bytes);
+}
+
+static void budget_free(void *data, void *block) {
+    (void)data;
+    mica_free(block);
+}
+
+static void release_holder(void *object) {
+    holder *h = object;
+    if (h->model != NULL) {
+        onnx__model_proto__free_unpacked(h->model, &h->allocator);
+    }
+    mica_free(h);
+}
+
+int64_t mica_onnx_opset(Onnx__OperatorSetIdProto *const *imports, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const char *domain = imports[i]->domain;
+        if (domain == NULL || domain[0] == '\0' || strcmp(domain, "ai.onnx") == 0) {
+            return imports[i]->has_version ? imports[i]->version : 1;
+        }
+    }
+    return 0;
+}
+
+static mica_status check_model(mica_onnx_importer *im) {
+    const Onnx__ModelProto *model = im->model;
+    if (!model->has_ir_version || model->graph == NULL) {
+        return mica_emit_error(im->context, im->loc, "not an ONNX model: field '%s' is missing",
+                               model->graph == NULL ? "graph" : "ir_version");
+    }
+    if (model->ir_version < 1 || model->ir_version > 100) {
+        return mica_emit_error(im->context, im->loc,
+                               "not an ONNX model: ir_version is %" PRId64
+                               ", expected 3 or a little more",
+                               model->ir_version);
+    }
+    const int64_t opset = mica_onnx_opset(model->opset_import, model->n_opset_import);
+    if (opset == 0) {
+        return mica_emit_error(im->context, im->loc,
+                               "no version of the default operator set is declared, expected an "
+                               "opset_import of domain '' in %d..%d",
+                               MICA_ONNX_MIN_OPSET, MICA_ONNX_MAX_OPSET);
+    }
+    if (opset > MICA_ONNX_MAX_OPSET) {
+        return mica_emit_error(im->context, im->loc,
+                               "opset %" PRId64 " is newer than the newest known one, %d; export "
+                               "the model with opset_version=%d or lower",
+                               opset, MICA_ONNX_MAX_OPSET, MICA_ONNX_MAX_OPSET);
+    }
+    if (opset < MICA_ONNX_MIN_OPSET) {
+        return mica_emit_error(im->context, im->loc,
+                               "opset %" PRId64 " is older than the oldest known one, %d; raise it "
+                               "with onnx.version_converter",
+                               opset, MICA_ONNX_MIN_OPSET);
+    }
+    im->scope->opset = (int)opset;
+    return MICA_OK;
+}
+
+static mica_status unpack(mica_onnx_importer *im, const mica_mapped *file) {
+    mica_error err = {0};
+    if (file->size == 0) {
+        return mica_emit_error(im->context, im->loc, "not an ONNX model: the file is empty");
+    }
+    if (file->size > INT32_MAX) {
+        return mica_emit_error(im->context, im->loc,
+                               "the file has %zu bytes, but a protobuf file ends at 2 GiB; save "
+                               "the model with external data",
+                               file->size);
+    }
+    if (mica_onnx_scan(&onnx__model_proto__descriptor, file->data, file->size, &err) != MICA_OK) {
+        return mica_emit_error(im->context, im->loc, "not an ONNX model, or truncated: %s",
+                               err.text);
+    }
+    holder *h = mica_alloc(sizeof *h);
+    h->allocator = (ProtobufCAllocator){budget_alloc, budget_free, h};
+    h->left = EXPANSION_BASE + file->size * EXPANSION;
+    mica_weights_keep(im->module->weights, h, release_holder);
+    h->model = onnx__model_proto__unpack(&h->allocator, file->size, file->data);
+    if (h->model == NULL) {
+        return mica_emit_error(im->context, im->loc,
+                               "not an ONNX model: a field has a wrong type");
+    }
+    im->model = h->model;
+    return check_model(im);
+}
+
+mica_status mica_onnx_read(mica_onnx_importer *im) {
+    mica_error err = {0};
+    mica_mapped file = {0};
+    if (mica_is_dir(im->path)) {
+        return mica_emit_error(im->context, im->loc, "not an ONNX model: it is a directory");
+    }
+    if (mica_map_file(im->path, &file, &err) != MICA_OK) {
+        return mica_emit_error(im->context, im->loc, "%s", err.text);
+    }
+    const mica_status status = unpack(im, &file);
+    mica_unmap_file(&file);
+    return status;
+}
