@@ -36,6 +36,21 @@ static inline int64_t mrt_move_index(const void *data, mrt_dtype dtype, int64_t 
     return v >= 0 && v < dim ? v : -1;
 }
 
+/* Index tuple `item` of a [..., depth] tensor as a row-major position within dims[0..depth); -1 when
+ * any index is out of range. */
+static inline int64_t mrt_move_tuple(const mrt_tensor *indices, int64_t item, int depth,
+                                     const int64_t *dims) {
+    int64_t position = 0;
+    for (int k = 0; k < depth; k++) {
+        const int64_t at = mrt_move_index(indices->data, indices->dtype, item * depth + k, dims[k]);
+        if (at < 0) {
+            return -1;
+        }
+        position = position * dims[k] + at;
+    }
+    return position;
+}
+
 /* Copies one element or run; constant sizes become single moves. */
 static inline void mrt_move_unit(char *dst, const char *src, int64_t unit) {
     switch (unit) {
