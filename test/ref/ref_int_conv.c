@@ -1,0 +1,120 @@
+/* Convolutions by definition on real-valued offsets: sums of (x - zero point) * w, plus the zero
+ * point times all weights, which is what a folded bias takes back. */
+#include "test/ref/ref_int.h"
+
+#include <stdlib.h>
+
+static int64_t volume(const int64_t *d) { return d[0] * d[1] * d[2]; }
+
+static void split(int64_t index, const int64_t *dims, int64_t *out) {
+    out[2] = index % dims[2];
+    out[1] = index / dims[2] % dims[1];
+    out[0] = index / dims[2] / dims[1];
+}
+
+static int64_t conv_sum(const ref_int_conv *r, int64_t n, int64_t oc, int64_t position) {
+    const int64_t icg = r->c / r->group;
+    const int64_t ic0 = oc / (r->oc / r->group) * icg;
+    int64_t o[3];
+    int64_t acc = r->end.bias ? r->end.bias[oc] : 0;
+    split(position, r->out, o);
+    for (int64_t ic = 0; ic < icg; ++ic) {
+        for (int64_t t = 0; t < volume(r->kernel); ++t) {
+            const int64_t w = r->w[(oc * icg + ic) * volume(r->kernel) + t];
+            int64_t k[3];
+            int64_t at = 0;
+            int inside = 1;
+            split(t, r->kernel, k);
+            for (int i = 0; i < 3; ++i) {
+                const int64_t p = o[i] * r->stride[i] - r->pad[i] + k[i] * r->dilation[i];
+                inside = inside && p >= 0 && p < r->in[i];
+                at = at * r->in[i] + p;
+            }
+            const int64_t plane = (n * r->c + ic0 + ic) * volume(r->in);
+            acc += w * (inside ? r->x[plane + at] - r->zero_point_in : 0) + w * r->zero_point_in;
+        }
+    }
+    return acc;
+}
+
+void ref_int_conv_run(const ref_int_conv *r, int32_t *y) {
+    for (int64_t n = 0; n < r->n; ++n) {
+        for (int64_t oc = 0; oc < r->oc; ++oc) {
+            for (int64_t p = 0; p < volume(r->out); ++p) {
+                *y++ = ref_int_finish(&r->end, conv_sum(r, n, oc, p), oc);
+            }
+        }
+    }
+}
+
+/* Adds what one input element gives to all outputs. */
+static void scatter(const ref_int_conv *r, int64_t n, int64_t ic, int64_t position, int64_t *acc) {
+    const int64_t ocg = r->oc / r->group;
+    const int64_t oc0 = ic / (r->c / r->group) * ocg;
+    const int64_t x = r->x[(n * r->c + ic) * volume(r->in) + position] - r->zero_point_in;
+    int64_t at[3];
+    split(position, r->in, at);
+    for (int64_t oc = 0; oc < ocg; ++oc) {
+        for (int64_t t = 0; t < volume(r->kernel); ++t) {
+            int64_t k[3];
+            int64_t o = 0;
+            int inside = 1;
+            split(t, r->kernel, k);
+            for (int i = 0; i < 3; ++i) {
+                const int64_t p = at[i] * r->stride[i] - r->pad[i] + k[i] * r->dilation[i];
+                inside = inside && p >= 0 && p < r->out[i];
+                o = o * r->out[i] + p;
+            }
+            if (inside) {
+                acc[(n * r->oc + oc0 + oc) * volume(r->out) + o] +=
+                    x * r->w[(ic * ocg + oc) * volume(r->kernel) + t];
+            }
+        }
+    }
+}
+
+void ref_int_deconv_run(const ref_int_conv *r, int32_t *y) {
+    const int64_t positions = volume(r->out);
+    const int64_t icg = r->c / r->group;
+    const int64_t ocg = r->oc / r->group;
+    int64_t *acc = calloc((size_t)(r->n * r->oc * positions) + 1, sizeof(int64_t));
+    for (int64_t n = 0; n < r->n; ++n) {
+        for (int64_t ic = 0; ic < r->c; ++ic) {
+            for (int64_t p = 0; p < volume(r->in); ++p) {
+                scatter(r, n, ic, p, acc);
+            }
+        }
+        for (int64_t oc = 0; oc < r->oc; ++oc) {
+            int64_t sum_w = 0;
+            for (int64_t ic = 0; ic < icg; ++ic) {
+                for (int64_t t = 0; t < volume(r->kernel); ++t) {
+                    const int64_t channel = oc / ocg * icg + ic;
+                    sum_w += r->w[(channel * ocg + oc % ocg) * volume(r->kernel) + t];
+                }
+            }
+            for (int64_t p = 0; p < positions; ++p) {
+                const int64_t at = (n * r->oc + oc) * positions + p;
+                const int64_t bias = r->end.bias ? r->end.bias[oc] : 0;
+                y[at] = ref_int_finish(&r->end, acc[at] + bias + sum_w * r->zero_point_in, oc);
+            }
+        }
+    }
+    free(acc);
+}
+
+void ref_int_matmul_run(const ref_int_matmul *r, int32_t *y) {
+    for (int64_t b = 0; b < r->batch; ++b) {
+        for (int64_t i = 0; i < r->m; ++i) {
+            for (int64_t j = 0; j < r->n; ++j) {
+                int64_t acc = r->end.bias ? r->end.bias[j] : 0;
+                for (int64_t k = 0; k < r->k; ++k) {
+                    const int64_t ia = r->trans_a ? k * r->m + i : i * r->k + k;
+                    const int64_t ib = r->trans_b ? j * r->k + k : k * r->n + j;
+                    acc += (int64_t)(r->a[b * r->batch_a + ia] - r->zero_point_a) *
+                           (r->b[b * r->batch_b + ib] - r->zero_point_b);
+                }
+                *y++ = ref_int_finish(&r->end, acc, j);
+            }
+        }
+    }
+}

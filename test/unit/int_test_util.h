@@ -1,0 +1,158 @@
+/* Harness of the integer kernel tests: tensors with red zones, random values, and one runner that
+ * repeats a call for every instruction set and thread count. */
+#ifndef INT_TEST_UTIL_H
+#define INT_TEST_UTIL_H
+
+#include <check.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "runtime/kernels/int_isa.h"
+#include "runtime/kernels/kernels.h"
+#include "runtime/mrt_quant.h"
+
+enum { RED_ZONE = 64, RED_BYTE = 0x5a };
+
+static uint64_t test_state = 0x9e3779b97f4a7c15u;
+
+static inline uint64_t rnd(void) {
+    test_state ^= test_state << 13;
+    test_state ^= test_state >> 7;
+    test_state ^= test_state << 17;
+    return test_state;
+}
+
+/* Uniform in low..high. */
+static inline int64_t rnd_in(int64_t low, int64_t high) {
+    return low + (int64_t)(rnd() % (uint64_t)(high - low + 1));
+}
+
+/* Values of a type; about one in four at an end of the range. */
+static inline int32_t rnd_value(int64_t low, int64_t high) {
+    const uint64_t kind = rnd() % 8;
+    return (int32_t)(kind == 0 ? low : (kind == 1 ? high : rnd_in(low, high)));
+}
+
+/* A tensor in its own block with red zones; freed by tensor_free. */
+static inline mrt_tensor tensor_new(mrt_dtype dtype, int rank, const int64_t *dims) {
+    mrt_tensor t = {.name = "t", .dtype = dtype, .shape = {.rank = rank}, .scale = 1.0};
+    for (int i = 0; i < rank; ++i) {
+        t.shape.dims[i] = dims[i];
+    }
+    const size_t bytes = (size_t)mrt_shape_count(&t.shape) * mrt_dtype_bytes(dtype);
+    char *block = malloc(bytes + 2 * RED_ZONE);
+    memset(block, RED_BYTE, bytes + 2 * RED_ZONE);
+    t.data = block + RED_ZONE;
+    return t;
+}
+
+static inline mrt_tensor tensor_1d(mrt_dtype dtype, int64_t count) {
+    return tensor_new(dtype, 1, &count);
+}
+
+static inline void tensor_check_zones(const mrt_tensor *t) {
+    const size_t bytes = (size_t)mrt_shape_count(&t->shape) * mrt_dtype_bytes(t->dtype);
+    const unsigned char *p = t->data;
+    for (int i = 0; i < RED_ZONE; ++i) {
+        ck_assert_int_eq(p[-1 - i], RED_BYTE);
+        ck_assert_int_eq(p[bytes + (size_t)i], RED_BYTE);
+    }
+}
+
+static inline void tensor_free(mrt_tensor *t) { free((char *)t->data - RED_ZONE); }
+
+static inline int32_t tensor_get(const mrt_tensor *t, int64_t i) {
+    switch (t->dtype) {
+    case MRT_I8:
+        return ((const int8_t *)t->data)[i];
+    case MRT_U8:
+        return ((const uint8_t *)t->data)[i];
+    case MRT_I16:
+        return ((const int16_t *)t->data)[i];
+    default:
+        return ((const int32_t *)t->data)[i];
+    }
+}
+
+static inline void tensor_set(mrt_tensor *t, int64_t i, int32_t v) {
+    switch (t->dtype) {
+    case MRT_I8:
+        ((int8_t *)t->data)[i] = (int8_t)v;
+        break;
+    case MRT_U8:
+        ((uint8_t *)t->data)[i] = (uint8_t)v;
+        break;
+    case MRT_I16:
+        ((int16_t *)t->data)[i] = (int16_t)v;
+        break;
+    default:
+        ((int32_t *)t->data)[i] = v;
+        break;
+    }
+}
+
+static inline void range_of(mrt_dtype dtype, int32_t *low, int32_t *high) {
+    int64_t l = 0;
+    int64_t h = 0;
+    ck_assert(mrt_int_range(dtype, &l, &h));
+    *low = (int32_t)l;
+    *high = (int32_t)h;
+}
+
+/* Fills a tensor with random values and returns an int32 copy for the oracle. */
+static inline int32_t *tensor_random(mrt_tensor *t) {
+    const int64_t count = mrt_shape_count(&t->shape);
+    int32_t *copy = malloc(((size_t)count + 1) * sizeof(int32_t));
+    int32_t low, high;
+    range_of(t->dtype, &low, &high);
+    for (int64_t i = 0; i < count; ++i) {
+        copy[i] = rnd_value(low, high);
+        tensor_set(t, i, copy[i]);
+    }
+    return copy;
+}
+
+static inline mrt_dtype rnd_dtype(void) { return rnd() % 2 ? MRT_I8 : MRT_U8; }
+
+/* Checks and runs a call with every instruction set and 1..3 threads; compares with `expected`. */
+static inline void run_and_compare(mrt_call *call, mrt_check_fn *check, mrt_run_fn *run,
+                                   const int32_t *expected) {
+    mrt_error err = {{0}};
+    mrt_tensor *y = call->out[0];
+    const int64_t count = mrt_shape_count(&y->shape);
+    size_t scratch = 0;
+    const mrt_status status = check(call, &scratch, &err);
+    ck_assert_msg(status == MRT_OK, "%s", err.text);
+    for (int isa = 0; mrt_int_isa_at(isa); ++isa) {
+        if (!mrt_int_isa_available(mrt_int_isa_at(isa))) {
+            continue;
+        }
+        setenv("MICA_ISA", mrt_int_isa_at(isa)->name, 1);
+        for (int threads = 1; threads <= 3; ++threads) {
+            const size_t bytes = (scratch + 63) / 64 * 64;
+            char *block = aligned_alloc(64, bytes + 128);
+            memset(block, RED_BYTE, bytes + 128);
+            call->scratch = block + 64;
+            call->pool = threads > 1 ? mrt_pool_create(threads) : NULL;
+            memset(y->data, RED_BYTE, (size_t)count * mrt_dtype_bytes(y->dtype));
+            run(call);
+            mrt_pool_destroy(call->pool);
+            for (int64_t i = 0; i < count; ++i) {
+                ck_assert_msg(tensor_get(y, i) == expected[i],
+                              "%s, %d threads: element %lld is %d, expected %d",
+                              mrt_int_isa_at(isa)->name, threads, (long long)i, tensor_get(y, i),
+                              expected[i]);
+            }
+            tensor_check_zones(y);
+            for (size_t i = 0; i < 64; ++i) {
+                ck_assert_int_eq((unsigned char)block[i], RED_BYTE);
+                ck_assert_int_eq((unsigned char)block[64 + bytes + i], RED_BYTE);
+            }
+            free(block);
+        }
+    }
+    unsetenv("MICA_ISA");
+}
+
+#endif
