@@ -156,9 +156,9 @@ mica_status mica_atomic_open(mica_atomic_file *out, const char *path, mica_error
         code = errno;
     } else {
         /* A link stays a link: the file it names is replaced. */
-        char *real = exists ? realpath(path, NULL) : NULL;
-        file.path = mica_strdup(real != NULL ? real : path);
-        free(real);
+        char real[PATH_MAX];
+        bool resolved = exists && realpath(path, real) != NULL;
+        file.path = mica_strdup(resolved ? real : path);
         fd = open_temp(file.path, &file.temp, &code);
     }
     if (fd >= 0) {

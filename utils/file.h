@@ -18,8 +18,8 @@
 MICA_MUST_CHECK mica_status mica_read_file(const char *path, size_t max_bytes, char **out,
                                            size_t *out_len, mica_error *err);
 
-/* A file mapped read-only; page-aligned. Another process that truncates the file while it is
- * mapped can crash the reader, which is why our own writers replace files and never rewrite them. */
+/* A file mapped read-only; page-aligned. Another process that truncates the file while it is mapped
+ * can crash the reader, which is why our own writers replace files and never rewrite them. */
 typedef struct mica_mapped {
     const uint8_t *data; /* not NULL even for an empty file */
     size_t size;         /* bytes */

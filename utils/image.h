@@ -18,7 +18,8 @@ typedef struct mica_image {
 
 /* Reads a JPEG or PNG file, recognized by content. Gray stays 1 channel, everything else becomes 3
  * (alpha is dropped, palettes expanded, 16 bits reduced to the upper 8, CMYK mixed). Gamma, colour
- * profiles and Exif orientation are not applied. Damaged, truncated or oversized files are errors. The caller frees *out with mica_image_free(). */
+ * profiles and Exif orientation are not applied. Damaged, truncated or oversized files are errors.
+ * The caller frees *out with mica_image_free(). */
 MICA_MUST_CHECK mica_status mica_image_read(const char *path, mica_image *out, mica_error *err);
 /* Frees the pixels and zeroes the struct; a zeroed struct is allowed. */
 void mica_image_free(mica_image *image);

@@ -54,7 +54,8 @@ static void on_progress(j_common_ptr info) {
     }
 }
 
-/* r = c * k / 255 and so on, rounded; Adobe files store the complements, which saves subtracting. */
+/* r = c * k / 255 and so on, rounded, with c and k as amounts of light; Adobe files store them so,
+ * others store amounts of ink. */
 static void mix_cmyk(const uint8_t *in, uint8_t *out, int n, bool inverted) {
     for (int i = 0; i < n; i++, in += 4, out += 3) {
         for (int c = 0; c < 3; c++) {

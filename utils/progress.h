@@ -1,7 +1,7 @@
 /* Progress line on stderr, monotonic clock and peak memory.
  *
- * On a terminal the line is rewritten in place; otherwise a line is written at most every 2 seconds,
- * and one at the end. One thread at a time. */
+ * On a terminal the line is rewritten in place; otherwise a line is written at most every 2
+ * seconds, and one at the end. One thread at a time. */
 #ifndef MICA_UTILS_PROGRESS_H
 #define MICA_UTILS_PROGRESS_H
 
