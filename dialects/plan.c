@@ -73,6 +73,10 @@ void mica_planner_bind(mica_planner *planner, const mica_value *value, int32_t i
     *slot = (mica_planner_slot){value, id};
 }
 
+bool mica_planner_is_known(const mica_planner *planner, const mica_value *value) {
+    return find_slot(planner, value)->value != NULL;
+}
+
 mrt_tensor mica_planner_info(mica_planner *planner, const mica_value *value) {
     (void)planner;
     mrt_tensor info = {.name = mica_value_name(value)};

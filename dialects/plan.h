@@ -52,6 +52,8 @@ mica_status mica_planner_step_ids(mica_planner *planner, const mica_op *op, uint
 int mica_planner_results(mica_planner *planner, const mica_op *op, int min, int32_t *ids);
 /* Result 0 shares the bytes of operand 0. */
 mica_status mica_planner_alias(mica_planner *planner, const mica_op *op);
+/* True when the value has a tensor already. */
+bool mica_planner_is_known(const mica_planner *planner, const mica_value *value);
 /* Says that tensor `id` is the value: for hooks that end in an alias of an intermediate. */
 void mica_planner_bind(mica_planner *planner, const mica_value *value, int32_t id);
 /* A view of tensor `of` with other type or shape and the same number of bytes. */
