@@ -77,6 +77,12 @@ mica_status mica_onnx_read_window(mica_onnx_node *node, const mrt_shape *input,
     if (filter != NULL && filter->rank != input->rank) {
         return mica_onnx_error(node, "filter has rank %d, the input %d", filter->rank, input->rank);
     }
+    for (int i = 0; i < input->rank; i++) {
+        if (input->dims[i] > MAX_WINDOW) {
+            return mica_onnx_error(node, "input has dimension %" PRId64 ", which is too large",
+                                   input->dims[i]);
+        }
+    }
     const size_t n = (size_t)w->spatial;
     read_kernel(node, filter, w);
     read_list(node, "strides", n, 1, 1, w->strides);
