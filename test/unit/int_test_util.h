@@ -115,6 +115,15 @@ static inline int32_t *tensor_random(mrt_tensor *t) {
 
 static inline mrt_dtype rnd_dtype(void) { return rnd() % 2 ? MRT_I8 : MRT_U8; }
 
+/* Pools of 1..3 threads, started once per process. */
+static inline mrt_pool *test_pool(int threads) {
+    static mrt_pool *pools[4];
+    if (threads > 1 && !pools[threads]) {
+        pools[threads] = mrt_pool_create(threads);
+    }
+    return pools[threads];
+}
+
 /* Checks and runs a call with every instruction set and 1..3 threads; compares with `expected`. */
 static inline void run_and_compare(mrt_call *call, mrt_check_fn *check, mrt_run_fn *run,
                                    const int32_t *expected) {
@@ -134,10 +143,9 @@ static inline void run_and_compare(mrt_call *call, mrt_check_fn *check, mrt_run_
             char *block = aligned_alloc(64, bytes + 128);
             memset(block, RED_BYTE, bytes + 128);
             call->scratch = block + 64;
-            call->pool = threads > 1 ? mrt_pool_create(threads) : NULL;
+            call->pool = test_pool(threads);
             memset(y->data, RED_BYTE, (size_t)count * mrt_dtype_bytes(y->dtype));
             run(call);
-            mrt_pool_destroy(call->pool);
             for (int64_t i = 0; i < count; ++i) {
                 ck_assert_msg(tensor_get(y, i) == expected[i],
                               "%s, %d threads: element %lld is %d, expected %d",
