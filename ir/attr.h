@@ -21,7 +21,7 @@ typedef enum mica_attr_kind {
     MICA_ATTR_F64S,    /* array<f64: ...> */
     MICA_ATTR_F32S,    /* array<f32: ...> */
     MICA_ATTR_ELEMENTS, /* dense<...> / dense_resource<...> : tensor type, kept as text */
-    MICA_ATTR_OPAQUE,  /* #dialect.body, kept as text */
+    MICA_ATTR_OPAQUE,  /* #dialect.body, affine_map<...>: kept as text */
 } mica_attr_kind;
 
 typedef struct mica_named_attr {
@@ -41,23 +41,35 @@ struct mica_attr_storage {
     const int64_t *integers;  /* I64S, I32S, I8S */
     const double *reals;      /* F64S, F32S */
     size_t count;             /* ARRAY, DICT, *S */
+    uint32_t depth, weight; /* levels and parts when written out; bound what a text may ask for */
     mica_context *context;
 };
 
 mica_attr mica_attr_unit(mica_context *context);
 mica_attr mica_attr_bool(mica_context *context, bool value);
+/* The value is cut to the width of the type; an i1 gives the boolean attribute, as in MLIR. */
 mica_attr mica_attr_integer(mica_context *context, int64_t value, mica_type type);
 mica_attr mica_attr_i64(mica_context *context, int64_t value);
+/* The value is rounded to the type. */
 mica_attr mica_attr_float(mica_context *context, double value, mica_type type);
 mica_attr mica_attr_f64(mica_context *context, double value);
 mica_attr mica_attr_string(mica_context *context, const char *text);
 mica_attr mica_attr_array(mica_context *context, const mica_attr *items, size_t count);
+/* Any order; a key used twice is a bug of the caller. */
 mica_attr mica_attr_dict(mica_context *context, const mica_named_attr *entries, size_t count);
 mica_attr mica_attr_of_type(mica_context *context, mica_type type);
 mica_attr mica_attr_symbol(mica_context *context, const char *name);
 mica_attr mica_attr_i64s(mica_context *context, const int64_t *values, size_t count);
 mica_attr mica_attr_i32s(mica_context *context, const int64_t *values, size_t count);
 mica_attr mica_attr_f64s(mica_context *context, const double *values, size_t count);
+mica_attr mica_attr_string_n(mica_context *context, const char *text, size_t length);
+mica_attr mica_attr_i8s(mica_context *context, const int64_t *values, size_t count);
+/* Values are rounded to f32. */
+mica_attr mica_attr_f32s(mica_context *context, const double *values, size_t count);
+/* `text` is everything before the type: "dense<[1, 2]>", "dense_resource<w0>". */
+mica_attr mica_attr_elements(mica_context *context, const char *text, mica_type type);
+/* `text` is the whole attribute: "#dialect.body<...>", "affine_map<(d0) -> (d0)>". */
+mica_attr mica_attr_opaque(mica_context *context, const char *text);
 /* Entry of a dictionary, or NULL. */
 mica_attr mica_attr_dict_get(mica_attr dict, const char *key);
 const char *mica_attr_text(mica_attr attr);

@@ -9,6 +9,8 @@ typedef struct mica_builder {
     mica_module *module;
     mica_block *block;
     mica_op *before;
+    void (*created)(void *user, mica_op *op); /* told about each new op; NULL: nobody */
+    void *user;
 } mica_builder;
 
 mica_builder mica_builder_at_end(mica_module *module, mica_block *block);

@@ -37,6 +37,7 @@ struct mica_op {
     mica_region **regions;
     uint32_t n_regions;
     mica_block *block;        /* NULL while detached or erased */
+    mica_module *owner;       /* whose arena it lives in */
     mica_op *prev, *next;
     uint32_t order;           /* scratch number for passes */
     bool erased;
@@ -72,6 +73,10 @@ mica_op *mica_module_func(mica_module *module, const char *name);
 mica_block *mica_func_body(mica_op *func);
 /* Module that an op belongs to (walks up to builtin.module), NULL for a detached op. */
 mica_module *mica_op_module(const mica_op *op);
+
+/* Order of all ops inside `root`, each before the ops of its regions: start with op = root; NULL at
+ * the end. The op may be changed, not erased, before asking for the next. */
+mica_op *mica_op_walk_next(const mica_op *root, mica_op *op);
 
 /* --- reading ---------------------------------------------------------------------------------- */
 mica_context *mica_op_context(const mica_op *op);
@@ -115,6 +120,8 @@ void mica_value_replace_uses(mica_value *value, mica_value *with);
 /* Removes an op without uses from its block; its memory stays with the module. */
 void mica_op_erase(mica_op *op);
 void mica_op_move_before(mica_op *op, mica_op *anchor);
+/* Appends an empty block. */
+mica_block *mica_region_add_block(mica_region *region);
 mica_value *mica_block_add_arg(mica_block *block, mica_type type, mica_loc loc);
 
 #endif

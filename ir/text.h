@@ -15,6 +15,11 @@ mica_module *mica_parse_file(mica_context *context, const char *path, bool with_
 
 /* Prints module or op with locations. */
 void mica_print(mica_strbuf *out, const mica_op *op);
+enum {
+    MICA_PRINT_NO_LOCS = 1, /* leave locations out */
+    MICA_PRINT_GENERIC = 2, /* generic form for builtin.module, func.func and return too */
+};
+void mica_print_with(mica_strbuf *out, const mica_op *op, unsigned flags);
 mica_status mica_print_file(mica_module *module, const char *path, mica_error *err);
 
 /* Parses one attribute (defaults of op rows, pass options). NULL after a diagnostic. */

@@ -30,7 +30,7 @@ struct mica_type_storage {
     mica_sign sign;             /* INTEGER */
     mica_float_kind float_kind; /* FLOAT */
     mica_type element;          /* TENSOR: element; quant types: expressed type (f32) */
-    mica_type storage;          /* UNIFORM*: storage integer type (i8, u8, ...) */
+    mica_type storage;          /* UNIFORM*: storage integer type, signed or unsigned (si8, ui8) */
     int rank;                   /* TENSOR: -1 = unranked */
     const int64_t *dims;        /* TENSOR: MICA_DYNAMIC allowed */
     mica_attr encoding;         /* TENSOR: e.g. global address, or NULL */
@@ -42,6 +42,7 @@ struct mica_type_storage {
     const int64_t *zero_points;
     size_t n_scales;
     int64_t storage_min, storage_max; /* UNIFORM*: printed as i8<-127:127> when narrower than the type */
+    uint32_t depth, weight; /* levels and parts when written out; bound what a text may ask for */
     mica_context *context;
 };
 
@@ -51,7 +52,7 @@ mica_type mica_type_integer(mica_context *context, int width, mica_sign sign);
 mica_type mica_type_float(mica_context *context, mica_float_kind kind);
 mica_type mica_type_f32(mica_context *context);
 mica_type mica_type_i64(mica_context *context); /* signless */
-/* rank -1: unranked. `dims` is copied. */
+/* rank -1: unranked. `dims` is copied; a negative dimension is unknown (MICA_DYNAMIC). */
 mica_type mica_type_tensor(mica_context *context, int rank, const int64_t *dims, mica_type element,
                            mica_attr encoding);
 mica_type mica_type_function(mica_context *context, const mica_type *inputs, size_t n_inputs,
@@ -61,13 +62,21 @@ mica_type mica_type_uniform(mica_context *context, mica_type storage, mica_type 
                             double scale, int64_t zero_point);
 mica_type mica_type_uniform_axis(mica_context *context, mica_type storage, mica_type expressed,
                                  int axis, const double *scales, const int64_t *zero_points,
-                                 size_t n_scales);
+                                 size_t n_scales); /* zero_points NULL: all 0 */
+
+/* The general form: axis -1 gives a per-tensor type (one scale), and the storage range may be
+ * narrower than the storage type (i8<-127:127>). zero_points must be given. */
+mica_type mica_type_uniform_ranged(mica_context *context, mica_type storage, mica_type expressed,
+                                   int axis, const double *scales, const int64_t *zero_points,
+                                   size_t n_scales, int64_t storage_min, int64_t storage_max);
+/* Smallest and largest value of an integer type (a u64 is cut to INT64_MAX). */
+void mica_type_integer_range(mica_type integer, int64_t *out_min, int64_t *out_max);
 
 bool mica_type_is_tensor(mica_type type);
 bool mica_type_is_none(mica_type type);
 /* Ranked with every dimension known. */
 bool mica_type_is_static(mica_type type);
-/* Elements of a static tensor (1 for rank 0). */
+/* Elements of a static tensor (1 for rank 0), INT64_MAX if it does not fit. */
 int64_t mica_type_count(mica_type type);
 /* Same shape and encoding with another element type. */
 mica_type mica_type_with_element(mica_type tensor, mica_type element);
