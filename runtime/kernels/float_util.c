@@ -27,7 +27,7 @@ void mrt_epilogue_rows(const mrt_epilogue *e, float *y, int64_t rows, int64_t co
         return;
     }
     for (int64_t r = 0; r < rows; r++) {
-        finish_row(e, e->bias ? e->bias[r] : 0.0f, y + r * ld, cols);
+        finish_row(e, e->bias ? e->bias[r] : -0.0f, y + r * ld, cols);
     }
 }
 
