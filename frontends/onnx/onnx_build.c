@@ -303,6 +303,16 @@ mica_value *mica_onnx_weight(mica_onnx_node *node, const char *suffix, mrt_dtype
                            mica_type_of_dtype(node->importer->context, dtype), rank, dims, data);
 }
 
+mica_value *mica_onnx_weight_borrow(mica_onnx_node *node, const char *suffix, mrt_dtype dtype,
+                                    const mrt_shape *shape, const void *data) {
+    if (node->failed) {
+        return NULL;
+    }
+    return mica_top_weight_borrow(&node->importer->builder, output_name(node, 0, suffix),
+                                  mica_type_of_dtype(node->importer->context, dtype), shape->rank,
+                                  shape->dims, data);
+}
+
 mica_value *mica_onnx_i64s(mica_onnx_node *node, const char *suffix, int64_t count,
                            const int64_t *values) {
     return mica_onnx_weight(node, suffix, MRT_I64, 1, &count, values);

@@ -12,15 +12,8 @@ static mica_status from_tensor(mica_onnx_node *node, const Onnx__TensorProto *pr
     if (mica_onnx_tensor_read(node->importer, proto, &t, &err) != MICA_OK) {
         return mica_onnx_error(node, "attribute 'value': %s", err.text);
     }
-    const char *name = mica_onnx_out_name(node, 0);
-    mica_onnx_importer *im = node->importer;
-    if (im->scope->prefix[0] != '\0') {
-        name = mica_onnx_unique(im, mica_arena_printf(im->arena, "%s%s", im->scope->prefix, name));
-    }
-    return mica_onnx_alias(
-        node, 0,
-        mica_top_weight_borrow(&im->builder, name, mica_type_of_dtype(im->context, t.dtype),
-                               t.shape.rank, t.shape.dims, t.data));
+    return mica_onnx_alias(node, 0,
+                           mica_onnx_weight_borrow(node, NULL, t.dtype, &t.shape, t.data));
 }
 
 static mica_status from_floats(mica_onnx_node *node, const char *name) {
@@ -89,16 +82,8 @@ mica_status mica_onnx_convert_constant_of_shape(mica_onnx_node *node) {
     for (int64_t i = 0; i < count && data != NULL && !zero; i++) {
         memcpy(data + (size_t)i * item, value.data, item);
     }
-    MICA_TRY(mica_onnx_finish(node));
-    mica_onnx_importer *im = node->importer;
-    const char *name = mica_onnx_unique(
-        im, mica_arena_printf(im->arena, "%s%s_fill", im->scope->prefix,
-                              mica_onnx_out_name(node, 0)));
-    name = im->scope->prefix[0] == '\0' ? mica_onnx_out_name(node, 0) : name;
-    return mica_onnx_alias(
-        node, 0, mica_top_weight_borrow(&im->builder, name,
-                                        mica_type_of_dtype(im->context, value.dtype), shape.rank,
-                                        shape.dims, data));
+    return mica_onnx_alias(node, 0,
+                           mica_onnx_weight_borrow(node, NULL, value.dtype, &shape, data));
 }
 
 mica_status mica_onnx_convert_eye_like(mica_onnx_node *node) {

@@ -249,6 +249,9 @@ mica_status mica_onnx_alias(mica_onnx_node *node, size_t i, mica_value *value);
 /* Constants "<output 0>_<suffix>" (suffix NULL: the output's own name). Data is copied. */
 mica_value *mica_onnx_weight(mica_onnx_node *node, const char *suffix, mrt_dtype dtype, int rank,
                              const int64_t *dims, const void *data);
+/* The same with data that lives as long as the module. */
+mica_value *mica_onnx_weight_borrow(mica_onnx_node *node, const char *suffix, mrt_dtype dtype,
+                                    const mrt_shape *shape, const void *data);
 mica_value *mica_onnx_i64s(mica_onnx_node *node, const char *suffix, int64_t count,
                            const int64_t *values);
 /* A scalar of the element type of `like`. */
