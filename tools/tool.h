@@ -1,0 +1,98 @@
+/* What the command mains share: opening models, running them, saving and comparing tensors. */
+#ifndef MICA_TOOL_H
+#define MICA_TOOL_H
+
+#include "dialects/dialects.h"
+#include "ir/op.h"
+#include "passes/calibration/dataset.h"
+#include "runtime/mrt_bundle.h"
+#include "runtime/mrt_compare.h"
+#include "runtime/mrt_exec.h"
+#include "utils/options.h"
+
+#define MICA_VERSION "0.1.0"
+
+/* Exit codes of all commands. */
+enum {
+    TOOL_OK = 0,
+    TOOL_FAILED = 1, /* the job failed: one line said why */
+    TOOL_USAGE = 2,  /* bad command line */
+};
+
+/* Prints "program: error: text" and returns TOOL_FAILED. */
+int tool_error(const char *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Parses options; when the program must end now, returns false and the exit code. */
+bool tool_options(mica_option_table *table, int argc, char **argv, int *out_exit);
+
+/* A context with all dialects. */
+mica_context *tool_context(void);
+/* Threads to use: the option's value, else MICA_NUM_THREADS, else the number of cores. */
+int tool_threads(int64_t option);
+
+/* --- models ------------------------------------------------------------------------------------ */
+/* Anything that can be executed: .onnx, .mlir of any state, .bmodel. */
+typedef struct tool_model {
+    mica_context *context;
+    mica_module *module;    /* for a bundle: only its inputs with their preprocessing */
+    mrt_bundle *bundle;     /* NULL unless a .bmodel */
+    const mrt_plan *plan;
+    mrt_plan *owned_plan;
+    mrt_pool *pool;
+    mrt_exec *exec;
+} tool_model;
+
+/* Opens by file extension. keep_all: every tensor can be read after a run. */
+mica_status tool_model_open(const char *path, const char *input_shapes, bool keep_all, int threads,
+                            tool_model *out, mica_error *err);
+/* Plans function main of a module that the caller keeps. */
+mica_status tool_model_of(mica_module *module, bool keep_all, int threads, tool_model *out,
+                          mica_error *err);
+void tool_model_close(tool_model *model);
+/* Reads sample i into the inputs and runs. */
+mica_status tool_model_run(tool_model *model, const mica_dataset *dataset, size_t i,
+                           mica_error *err);
+/* Copies the inputs of `from` to the inputs of `to` (converting f32 to integer inputs by their scale)
+ * and runs `to`. */
+mica_status tool_model_run_like(tool_model *to, tool_model *from, mica_error *err);
+
+/* --- tensors ----------------------------------------------------------------------------------- */
+/* Writes tensors after a run as npz: outputs only, or all named ones. Integers of quantized tensors are
+ * kept when `fixed`, else turned into f32. */
+mica_status tool_save_tensors(tool_model *model, bool all, bool fixed, const char *path,
+                              mica_error *err);
+/* Writes the inputs as npz. */
+mica_status tool_save_inputs(tool_model *model, const char *path, mica_error *err);
+
+/* Tolerances "cos,euclid" of TPU-MLIR's commands. */
+mica_status tool_parse_tolerance(const char *text, mrt_tolerance *out, mica_error *err);
+
+/* What a comparison compares against: a model that was run, or an npz. */
+typedef struct tool_reference {
+    tool_model *model;
+    struct mica_npz *npz;
+} tool_reference;
+
+typedef struct tool_compare_options {
+    const char *title;    /* "top -> tpu" */
+    mrt_tolerance tolerance;
+    const char *excepts;  /* comma-separated names left out, or NULL */
+    bool all;             /* every tensor decides, else only the outputs */
+    bool table;           /* print one line per tensor */
+    bool integers;        /* compare stored integers instead of real values */
+} tool_compare_options;
+
+/* Compares every tensor that both have, in execution order; prints the table and a summary line. When a
+ * deciding tensor fails, the message names the first failing tensor, its producer, the worst element and
+ * the likely reason. */
+mica_status tool_compare(tool_model *got, const tool_reference *reference,
+                         const tool_compare_options *options, mica_error *err);
+
+/* --- files ------------------------------------------------------------------------------------- */
+/* Writes the constants of main to `npz_path` and the text to `mlir_path`, which names the npz. */
+mica_status tool_save_module(mica_module *module, const char *mlir_path, const char *npz_path,
+                             mica_error *err);
+/* "dir/name.mlir" -> "name" with the directory of `path` dropped; arena memory. */
+const char *tool_stem(mica_arena *arena, const char *path);
+
+#endif
