@@ -349,6 +349,11 @@ static mica_status plan_argument(mica_planner *planner, const mica_value *arg) {
     return planner->failed ? MICA_FAIL : MICA_OK;
 }
 
+static bool is_return(const mica_op *op) {
+    return mica_op_has_trait(op, MICA_TERMINATOR) || mica_op_is(op, "func.return") ||
+           mica_op_is(op, "return");
+}
+
 static mica_status plan_body(mica_planner *planner, const mica_block *body) {
     for (uint32_t i = 0; i < body->n_args; i++) {
         MICA_TRY(plan_argument(planner, body->args[i]));
@@ -357,7 +362,7 @@ static mica_status plan_body(mica_planner *planner, const mica_block *body) {
         if (mica_op_has_trait(op, MICA_IS_CONSTANT) || mica_op_is(op, "top.None")) {
             continue;
         }
-        if (!mica_op_has_trait(op, MICA_TERMINATOR)) {
+        if (!is_return(op)) {
             MICA_TRY(mica_planner_op(planner, op));
             continue;
         }

@@ -102,6 +102,10 @@ mica_status mica_plan_interp(const mica_op *op, mica_planner *planner) {
     read_params(op, &x, &params);
     MICA_TRY(mica_plan_same_quant(planner, op, 0, 1));
     if (params.mode == MRT_RESIZE_NEAREST) {
+        mica_quant quant;
+        if (mica_quant_of(mica_op_result(op, 0), &quant)) {
+            params.extrapolation = mica_quantize(&quant, params.extrapolation);
+        }
         return mica_planner_step(planner, op, MRT_K_resize_nearest, &params);
     }
     const bool quantized = mica_value_is_quant(mica_op_operand(op, 0));
