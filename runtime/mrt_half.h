@@ -24,6 +24,14 @@ static inline float mrt_f32_from_bits(uint32_t bits) {
     return value;
 }
 
+/* a where value < limit, else b; value and limit below 2^31. The mask comes from the sign of their
+ * difference: compilers turn a comparison around floating-point work back into a branch, since the
+ * work might trap. */
+static inline uint32_t mrt_select_less(uint32_t value, uint32_t limit, uint32_t a, uint32_t b) {
+    const uint32_t mask = (uint32_t)((int32_t)(value - limit) >> 31);
+    return (a & mask) | (b & ~mask);
+}
+
 static inline uint16_t mrt_f32_to_f16(float value) {
     const uint32_t bits = mrt_f32_bits(value);
     const uint32_t sign = (bits >> 16) & 0x8000u;
@@ -31,12 +39,12 @@ static inline uint16_t mrt_f32_to_f16(float value) {
     /* Normal results: rebias the exponent by 112 and round at bit 13. */
     const uint32_t normal = (mag - 0x38000000u + 0xfffu + ((mag >> 13) & 1u)) >> 13;
     /* Subnormal results: adding 0.5 makes the f32 adder round at 2^-24, to even. */
-    const uint32_t small =
-        mrt_f32_bits(mrt_f32_from_bits(mag < 0x38800000u ? mag : 0u) + 0.5f) - 0x3f000000u;
+    const uint32_t tiny = mrt_select_less(mag, 0x38800000u, mag, 0);
+    const uint32_t small = mrt_f32_bits(mrt_f32_from_bits(tiny) + 0.5f) - 0x3f000000u;
     const uint32_t nan = 0x7e00u | ((mag >> 13) & 0x1ffu);
-    uint32_t result = mag < 0x38800000u ? small : normal;
-    result = mag >= 0x47800000u ? 0x7c00u : result; /* 65536 and above, infinity */
-    result = mag > 0x7f800000u ? nan : result;
+    uint32_t result = mrt_select_less(mag, 0x38800000u, small, normal);
+    result = mrt_select_less(mag, 0x47800000u, result, 0x7c00u); /* 65536 and above, infinity */
+    result = mrt_select_less(0x7f800000u, mag, nan, result);
     return (uint16_t)(sign | result);
 }
 
@@ -46,8 +54,8 @@ static inline float mrt_f16_to_f32(uint16_t half) {
     const uint32_t normal = (mag << 13) + 0x38000000u;
     const uint32_t special = 0x7f800000u | (mag << 13) | (mag > 0x7c00u ? 0x400000u : 0u);
     const uint32_t small = mrt_f32_bits((float)(int32_t)mag * 0x1p-24f);
-    uint32_t result = mag < 0x400u ? small : normal;
-    result = mag >= 0x7c00u ? special : result;
+    uint32_t result = mrt_select_less(mag, 0x400u, small, normal);
+    result = mrt_select_less(mag, 0x7c00u, result, special);
     return mrt_f32_from_bits(sign | result);
 }
 
