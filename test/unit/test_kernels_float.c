@@ -1,4 +1,5 @@
 /* Float convolution, deconvolution and pooling against the oracles of test/ref. */
+#include "runtime/kernels/kernel_util.h"
 #include "test/unit/float_case.h"
 #include "test/ref/ref_float_conv.h"
 
@@ -164,6 +165,72 @@ START_TEST(test_conv_blocks) {
 }
 END_TEST
 
+static void run_pool(window_case *c, bool ceil_mode, bool include_pad, int lp) {
+    ref_conv *g = &c->g;
+    for (int a = 3 - c->spatial; a < 3; a++) {
+        const int64_t reach = (g->kernel[a] - 1) * g->dilation[a] + 1;
+        const int64_t room = g->in[a] + g->pad[a] + g->pad_end[a] - reach;
+        g->out[a] = (room + (ceil_mode ? g->stride[a] - 1 : 0)) / g->stride[a] + 1;
+        if ((g->out[a] - 1) * g->stride[a] >= g->in[a] + g->pad[a]) {
+            g->out[a]--; /* a window must start inside */
+        }
+        if (room < 0 || g->out[a] < room / g->stride[a] + 1) {
+            return;
+        }
+    }
+    mrt_tensor x = tensor_fill(window_tensor("x", g->batch, g->c, g->in, c->spatial));
+    mrt_tensor y = window_tensor("y", g->batch, g->c, g->out, c->spatial);
+    double *want = malloc((size_t)(tensor_count(&y) + 1) * sizeof *want);
+    ref_pool_run(g, include_pad, lp, x.data, want);
+    for (int64_t i = 0; c->relu && i < tensor_count(&y); i++) {
+        want[i] = fmin(fmax(want[i], 0), 0.75);
+    }
+    mrt_conv_params window;
+    set_params(c, &window);
+    mrt_pool_params p = {.mode = lp ? MRT_POOL_LP : MRT_POOL_AVG,
+                         .lp = lp,
+                         .spatial = c->spatial,
+                         .count_include_pad = include_pad,
+                         .act = window.act,
+                         .act_limit = window.act_limit};
+    memcpy(p.kernel, window.kernel, sizeof p.kernel);
+    memcpy(p.stride, window.stride, sizeof p.stride);
+    memcpy(p.dilation, window.dilation, sizeof p.dilation);
+    memcpy(p.pad_begin, window.pad_begin, sizeof p.pad_begin);
+    memcpy(p.pad_end, window.pad_end, sizeof p.pad_end);
+    const mrt_tensor *in[1] = {&x};
+    mrt_tensor *out[1] = {&y};
+    case_run(mrt_pool_f32_check, mrt_pool_f32_run,
+             (mrt_call){.in = in, .n_in = 1, .out = out, .n_out = 1, .params = &p});
+    case_close(&y, want, 1e-6);
+    free(want);
+    tensor_free(&x);
+    tensor_free(&y);
+}
+
+START_TEST(test_pool_random) {
+    case_seed = (uint64_t)_i;
+    for (int i = 0; i < 60; i++) {
+        window_case c = random_case(false, 1 + _i % 3);
+        run_pool(&c, case_int(0, 1), case_int(0, 1), (int)mrt_max64(0, case_int(-3, 4)));
+    }
+}
+END_TEST
+
+/* Global average, and a kernel wider than the table of column ranges. */
+START_TEST(test_pool_large) {
+    const ref_conv global = {2,         5,         5,         1,         {1, 7, 9}, {1, 1, 1},
+                             {1, 7, 9}, {1, 1, 1}, {1, 1, 1}, {0, 0, 0}, {0, 0, 0}};
+    window_case c = {.g = global, .spatial = 2};
+    run_pool(&c, false, false, 0);
+    const ref_conv wide = {1,           2,         2,         1,          {1, 1, 300}, {1, 1, 1},
+                           {1, 1, 90}, {1, 1, 2}, {1, 1, 1}, {0, 0, 40}, {0, 0, 7}};
+    c = (window_case){.g = wide, .spatial = 1};
+    run_pool(&c, true, false, 0);
+    run_pool(&c, true, true, 2);
+}
+END_TEST
+
 START_TEST(test_conv_refused) {
     mrt_tensor x = F32("x", 1, 4, 8, 8), w = F32("w", 6, 4, 3, 3), y = F32("y", 1, 6, 6, 6);
     mrt_tensor bias = F32("bias", 5), half = x;
@@ -221,6 +288,8 @@ int main(void) {
     tcase_add_loop_test(tests, test_conv_random, 0, 12);
     tcase_add_loop_test(tests, test_conv_depthwise, 0, 6);
     tcase_add_loop_test(tests, test_conv_blocks, 0, 2);
+    tcase_add_loop_test(tests, test_pool_random, 0, 6);
+    tcase_add_test(tests, test_pool_large);
     tcase_add_test(tests, test_conv_refused);
     suite_add_tcase(suite, tests);
     return case_main(suite);
