@@ -21,7 +21,7 @@ const char *mica_onnx_unique(mica_onnx_importer *im, const char *name) {
 
 static const char *output_name(mica_onnx_node *node, size_t i, const char *suffix) {
     mica_onnx_importer *im = node->importer;
-    const char *base = mica_onnx_out_name(node, i);
+    const char *base = mica_onnx_out_name(node, i + node->primary);
     if (suffix == NULL && base[0] != '\0') {
         if (im->scope->prefix[0] == '\0') {
             return base; /* unique: a model names every tensor once */

@@ -25,8 +25,8 @@ static mica_status select_branch(mica_onnx_node *node, const Onnx__GraphProto *y
                                          "condition is not known at import",
                                    mica_type_text(a[i]->type), mica_type_text(b[i]->type), i);
         }
-        const char *suffix = i == 0 ? NULL : mica_onnx_out_name(node, i);
-        mica_onnx_bind(node, i, mica_onnx_where(node, suffix, condition, a[i], b[i]));
+        node->primary = i;
+        mica_onnx_bind(node, i, mica_onnx_where(node, NULL, condition, a[i], b[i]));
     }
     return mica_onnx_finish(node);
 }
@@ -59,7 +59,7 @@ static mica_value *stack(mica_onnx_node *node, size_t output, const value_list *
         return NULL;
     }
     mica_arena *arena = node->importer->arena;
-    const char *name = output == 0 ? NULL : mica_onnx_out_name(node, output);
+    node->primary = output;
     if (slices->len == 0) {
         mica_onnx_error(node, "output %zu collects the results of no trip", output);
         return NULL;
@@ -76,14 +76,14 @@ static mica_value *stack(mica_onnx_node *node, size_t output, const value_list *
     }
     mica_value **parts = mica_arena_array(arena, slices->len, sizeof *parts);
     for (size_t i = 0; i < slices->len && !node->failed; i++) {
-        const bool last = slices->len == 1;
         const char *part = mica_arena_printf(arena, "slice%zu_%zu", output, i);
-        parts[i] = mica_onnx_reshape(node, last ? name : part, slices->data[i], one.rank, one.dims);
+        parts[i] = mica_onnx_reshape(node, slices->len == 1 ? NULL : part, slices->data[i],
+                                     one.rank, one.dims);
     }
     if (slices->len == 1) {
         return parts[0];
     }
-    mica_op *op = mica_onnx_op(node, "top.Concat", name, parts, slices->len, 1);
+    mica_op *op = mica_onnx_op(node, "top.Concat", NULL, parts, slices->len, 1);
     if (op == NULL) {
         return NULL;
     }

@@ -90,6 +90,7 @@ struct mica_onnx_node {
     const char *name; /* of the node; of its first output when it has none */
     int opset;
     bool failed;
+    size_t primary;        /* output whose name an op without suffix gets */
     bool *seen;          /* per attribute: a converter asked for it */
     const char *asked[24]; /* attribute names that were asked for */
     size_t n_asked;
@@ -211,8 +212,8 @@ const Onnx__GraphProto *mica_onnx_attr_graph(mica_onnx_node *node, const char *n
 mica_status mica_onnx_attrs_done(mica_onnx_node *node);
 
 /* --- making ops (onnx_build.c) -------------------------------------------------------------------------- */
-/* A new op at the end. suffix NULL: it has the name(s) of the node's output(s); else
- * "<output 0>_<suffix>". Set its attributes, then call mica_onnx_done. NULL when the node failed. */
+/* A new op at the end. suffix NULL: it has the name(s) of the node's output(s) from node->primary
+ * on; else "<output 0>_<suffix>". Set its attributes, then call mica_onnx_done. NULL when the node failed. */
 mica_op *mica_onnx_op(mica_onnx_node *node, const char *op, const char *suffix,
                       mica_value *const *operands, size_t n_operands, size_t n_results);
 /* Infers types, folds constants; result 0, or NULL after a diagnostic. */

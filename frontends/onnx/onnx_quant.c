@@ -139,12 +139,15 @@ mica_status mica_onnx_convert_dynamic_quantize_linear(mica_onnx_node *node) {
     min = mica_onnx_binary(node, "top.Min", "low", min, zero);
     max = mica_onnx_binary(node, "top.Max", "high", max, zero);
     mica_value *range = mica_onnx_binary(node, "top.Sub", "range", max, min);
-    mica_value *scale = mica_onnx_binary(node, "top.Div", mica_onnx_out_name(node, 1), range, steps);
+    node->primary = 1;
+    mica_value *scale = mica_onnx_binary(node, "top.Div", NULL, range, steps);
     mica_value *point = mica_onnx_binary(node, "top.Div", "point", min, scale);
     point = mica_onnx_binary(node, "top.Sub", "negated", zero, point);
     point = mica_onnx_clip(node, "clipped", point, &low, &high);
     point = mica_onnx_unary(node, "top.Round", "whole", point);
-    point = mica_onnx_cast(node, mica_onnx_out_name(node, 2), point, MRT_U8);
+    node->primary = 2;
+    point = mica_onnx_cast(node, NULL, point, MRT_U8);
+    node->primary = 0;
     mica_onnx_bind(node, 1, scale);
     mica_onnx_bind(node, 2, point);
     return mica_onnx_alias(node, 0, quantized(node, NULL, x, scale, point, MRT_U8));

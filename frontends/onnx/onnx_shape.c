@@ -24,7 +24,8 @@ mica_status mica_onnx_convert_dropout(mica_onnx_node *node) {
     if (mica_onnx_has_out(node, 1)) {
         const mrt_dtype type = node->opset < 10 ? mica_onnx_type(x) : MRT_BOOL;
         mica_value *one = mica_onnx_scalar(node, "kept", type, 1.0);
-        mica_onnx_bind(node, 1, mica_onnx_expand(node, "mask", one, shape.rank, shape.dims));
+        node->primary = 1;
+        mica_onnx_bind(node, 1, mica_onnx_expand(node, NULL, one, shape.rank, shape.dims));
     }
     return mica_onnx_alias(node, 0, x);
 }
