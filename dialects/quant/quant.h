@@ -26,7 +26,8 @@ int32_t mica_quantize(const mica_quant *quant, double real);
 /* (q - zero_point) * scale: rule dequantize. */
 double mica_dequantize(const mica_quant *quant, int32_t q);
 
-/* Range that a result with the attributes do_relu and relu_limit is clamped to: rule act-clamp. */
+/* Range that a result with the attributes do_relu and relu_limit is clamped to: the quantized 0 and the
+ * quantized limit, else the storage range. */
 void mica_quant_act_range(const mica_quant *quant, bool do_relu, double limit, int64_t *out_low,
                           int64_t *out_high);
 
