@@ -58,6 +58,10 @@ static mica_attr parse_number(mica_parser *parser) {
         return NULL;
     }
     mica_parser_next(parser);
+    if (!is_float && parser->token.kind == MICA_TOK_BARE && parser->token.start == token.end) {
+        mica_parser_fail(parser, &token, "a number with an exponent needs a decimal point: 1.0e5");
+        return NULL;
+    }
     mica_context *context = parser->context;
     mica_type type = is_float ? mica_type_float(context, MICA_F64) : mica_type_i64(context);
     if (mica_parser_take(parser, ':')) {

@@ -100,6 +100,31 @@ static int take_passes(settings *s, int argc, char **argv) {
     return kept;
 }
 
+/* A misspelled pass: named here, because the option table does not know passes. */
+static bool check_names(const mica_option_table *table, int argc, char **argv) {
+    size_t count;
+    const mica_pass_info *passes = mica_passes(&count);
+    const char **names = mica_arena_array(table->arena, count + table->count, sizeof *names);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = passes[i].name;
+    }
+    for (size_t i = 0; i < table->count; i++) {
+        bool option = mica_starts_with(table->rows[i].name, "--");
+        names[count + i] = table->rows[i].name + (option ? 2 : 0);
+    }
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++) {
+        const char *word = mica_starts_with(argv[i], "--") ? argv[i] + 2 : "";
+        word = mica_arena_strndup(table->arena, word, strcspn(word, "="));
+        const char *nearest = *word ? mica_nearest(word, names, count + table->count) : NULL;
+        if (nearest && strcmp(nearest, word) != 0 && find_pass(nearest, strlen(nearest))) {
+            fprintf(stderr, "mica-opt: error: unknown pass '--%s'; did you mean '--%s'?\n", word,
+                    nearest);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool read_command_line(settings *s, int argc, char **argv, int *out_exit) {
 #define FLAG(option, field, text)                                                                  \
     {.name = option, .kind = MICA_OPT_FLAG, .help = text, .dest = &s->field}
@@ -110,7 +135,9 @@ static bool read_command_line(settings *s, int argc, char **argv, int *out_exit)
         {.name = "-o", .alias = "--output", .kind = MICA_OPT_STRING, .metavar = "FILE",
          .help = "where to write the text (default: standard output)", .dest = &s->output},
         TEXT("--weights", weights, "FILE", "with -o: write the constants to this npz too"),
-        TEXT("--pass-pipeline", output, "TEXT", "passes to run: name{key=value},name,..."),
+        /* Taken out of argv before; the row is for the help and for a missing value. */
+        {.name = "--pass-pipeline", .kind = MICA_OPT_STRING, .metavar = "TEXT",
+         .help = "passes to run: name{key=value},name,..."},
         FLAG("--verify-diagnostics", verify_diagnostics, "check expected-error comments"),
         FLAG("--split-input-file", split_input, "treat parts between '// -----' lines separately"),
         TEXT("--print-ir-before", print_before, "NAMES", "print the IR before these passes"),
@@ -136,6 +163,10 @@ static bool read_command_line(settings *s, int argc, char **argv, int *out_exit)
                                .count = MICA_COUNT(rows),
                                .arena = s->arena};
     argc = take_passes(s, argc, argv);
+    if (!check_names(&table, argc, argv)) {
+        *out_exit = TOOL_USAGE;
+        return false;
+    }
     return tool_options(&table, argc, argv, out_exit);
 }
 

@@ -21,7 +21,7 @@ int tool_error(const char *program, const char *format, ...) {
     return TOOL_FAILED;
 }
 
-bool tool_options(mica_option_table *table, int argc, char **argv, int *out_exit) {
+bool tool_options(const mica_option_table *table, int argc, char **argv, int *out_exit) {
     mica_error err;
     switch (mica_options_parse(table, argc, argv, &err)) {
     case MICA_OPTIONS_RUN:

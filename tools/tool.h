@@ -23,7 +23,7 @@ enum {
 int tool_error(const char *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* Parses options; when the program must end now, returns false and the exit code. */
-bool tool_options(mica_option_table *table, int argc, char **argv, int *out_exit);
+bool tool_options(const mica_option_table *table, int argc, char **argv, int *out_exit);
 
 /* A context with all dialects. */
 mica_context *tool_context(void);

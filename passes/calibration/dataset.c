@@ -7,6 +7,7 @@
 #include "passes/calibration/preprocess.h"
 #include "utils/arena.h"
 #include "utils/file.h"
+#include "utils/map.h"
 #include "utils/npy.h"
 #include "utils/npz.h"
 #include "utils/strings.h"
@@ -25,6 +26,7 @@ struct mica_dataset {
     mica_arena *arena;
     const mica_op **inputs; /* top.Input ops */
     size_t n_inputs;
+    mica_map *names; /* of all tensors */
     MICA_VEC(sample) samples;
 };
 
@@ -44,10 +46,14 @@ static mica_dataset *dataset_of(mica_module *module, mica_error *err) {
     }
     mica_dataset *d = mica_alloc(sizeof *d);
     d->arena = mica_arena_create();
+    d->names = mica_map_create();
     d->inputs = mica_arena_alloc(d->arena, (mica_func_body(func)->n_args + 1) * sizeof *d->inputs);
     for (const mica_op *op = mica_func_body(func)->first; op != NULL; op = op->next) {
         if (mica_op_is(op, "top.Input") && d->n_inputs < mica_func_body(func)->n_args) {
             d->inputs[d->n_inputs++] = op;
+        }
+        for (uint32_t i = 0; i < op->n_results; ++i) {
+            mica_map_set(d->names, mica_value_name(&op->results[i]), NULL);
         }
     }
     return d;
@@ -56,6 +62,7 @@ static mica_dataset *dataset_of(mica_module *module, mica_error *err) {
 void mica_dataset_close(mica_dataset *dataset) {
     if (dataset != NULL) {
         mica_vec_free(&dataset->samples);
+        mica_map_destroy(dataset->names);
         mica_arena_destroy(dataset->arena);
         mica_free(dataset);
     }
@@ -255,13 +262,10 @@ static mica_status read_npz(const mica_dataset *d, const char *file, mrt_tensor 
                                : mica_fail(err, "sample '%s': %s", file, inner.text);
     }
     for (size_t k = 0; k < mica_npz_count(npz) && status == MICA_OK; ++k) {
-        bool known = false;
-        for (size_t i = 0; i < d->n_inputs; ++i) {
-            known = known || strcmp(mica_npz_key(npz, k), mica_loc_get_name(d->inputs[i]->loc)) == 0;
-        }
-        if (!known) {
-            status = mica_fail(err, "sample '%s': key '%s' is no input of the model", file,
-                               mica_npz_key(npz, k));
+        /* Files that hold other tensors of the model beside its inputs are samples too. */
+        if (!mica_map_has(d->names, mica_npz_key(npz, k))) {
+            status = mica_fail(err, "sample '%s': key '%s' is no input and no other tensor of the model",
+                               file, mica_npz_key(npz, k));
         }
     }
     mica_npz_close(npz);

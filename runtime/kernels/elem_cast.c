@@ -103,7 +103,7 @@ static float odd_f32(double value) {
         return nearest;
     }
     uint32_t bits = mrt_f32_bits(nearest);
-    const bool grew = (double)nearest > 0 ? (double)nearest > value : (double)nearest < value;
+    const bool grew = value > 0 ? (double)nearest > value : (double)nearest < value;
     if (grew) {
         bits--; /* back to the neighbour toward zero */
     }

@@ -63,7 +63,7 @@ VEC_LIST(X)
     X(CELU, TAG, T, T, v < 0 ? alpha *F(expm1)(v / alpha) : v)                                     \
     X(THRESHOLDED_RELU, TAG, T, T, v > alpha ? v : 0)                                              \
     X(HARD_SIGMOID, TAG, T, T, unit_##TAG(alpha *v + beta))                                        \
-    X(HARD_SWISH, TAG, T, T, v *unit_##TAG(v *(T)(1.0 / 6.0) + (T)0.5))                            \
+    X(HARD_SWISH, TAG, T, T, v *six_##TAG(v + 3) * (T)(1.0 / 6.0))                                 \
     X(SWISH, TAG, T, T, v *F(sigmoid)(alpha *v))                                                   \
     X(QUICK_GELU, TAG, T, T, v *F(sigmoid)((T)1.702 * v))                                          \
     X(SOFTSIGN, TAG, T, T, v / (1 + (v < 0 ? -v : v)))                                             \
@@ -84,6 +84,7 @@ VEC_LIST(X)
 
 #define FLOAT_HELPERS(TAG, T, SUFFIX)                                                              \
     MRT_INLINE T unit_##TAG(T v) { return v < 0 ? 0 : v > 1 ? 1 : v; }                             \
+    MRT_INLINE T six_##TAG(T v) { return v < 0 ? 0 : v > 6 ? 6 : v; }                              \
     MRT_INLINE T root_##TAG(T v) { return sqrt##SUFFIX(v); }                                       \
     MRT_INLINE T magnitude_##TAG(T v) { return fabs##SUFFIX(v); }                                  \
     MRT_INLINE T ceil_##TAG(T v) { return ceil##SUFFIX(v); }                                       \
