@@ -51,6 +51,15 @@ static mica_loc result_loc(mica_onnx_node *node, const char *suffix, size_t n_re
 }
 
 /* --- ops --------------------------------------------------------------------------------------- */
+static bool all_constant(mica_value *const *operands, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (operands[i] != NULL && !mica_is_weight(operands[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 mica_op *mica_onnx_op(mica_onnx_node *node, const char *op, const char *suffix,
                       mica_value *const *operands, size_t n_operands, size_t n_results) {
     if (node->failed) {
@@ -58,8 +67,15 @@ mica_op *mica_onnx_op(mica_onnx_node *node, const char *op, const char *suffix,
     }
     mica_onnx_importer *im = node->importer;
     mica_value **all = mica_arena_array(im->arena, n_operands, sizeof *all);
+    const bool constant = all_constant(operands, n_operands);
     for (size_t i = 0; i < n_operands; i++) {
-        all[i] = operands[i] != NULL ? operands[i] : mica_top_none(&im->builder);
+        all[i] = operands[i];
+        if (!constant && mica_onnx_type(all[i]) == MRT_F64 && strcmp(op, "top.DtypeCast") != 0) {
+            all[i] = mica_onnx_cast(node, "single", all[i], MRT_F32);
+        }
+        if (all[i] == NULL) {
+            all[i] = mica_top_none(&im->builder);
+        }
     }
     return mica_build_op(&im->builder, op, result_loc(node, suffix, n_results), all, n_operands,
                          n_results);

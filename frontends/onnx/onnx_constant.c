@@ -79,8 +79,11 @@ mica_status mica_onnx_convert_constant_of_shape(mica_onnx_node *node) {
     for (size_t k = 0; k < item; k++) {
         zero = zero && ((const uint8_t *)value.data)[k] == 0;
     }
-    for (int64_t i = 0; i < count && data != NULL && !zero; i++) {
-        memcpy(data + (size_t)i * item, value.data, item);
+    const size_t total = data != NULL && !zero ? (size_t)count * item : 0;
+    for (size_t done = 0; done < total;) { /* doubling: these may be the weights of a model */
+        const size_t n = done == 0 ? item : done < total - done ? done : total - done;
+        memcpy(data + done, done == 0 ? value.data : data, n);
+        done += n;
     }
     return mica_onnx_alias(node, 0,
                            mica_onnx_weight_borrow(node, NULL, value.dtype, &shape, data));
@@ -91,8 +94,9 @@ mica_status mica_onnx_convert_eye_like(mica_onnx_node *node) {
     const mrt_shape shape = mica_onnx_shape(x);
     const int64_t k = mica_onnx_attr_i(node, "k", 0);
     const int64_t wanted = mica_onnx_attr_i(node, "dtype", 0);
-    const mrt_dtype type = mica_onnx_has_attr(node, "dtype") ? mica_onnx_dtype((int32_t)wanted)
-                                                             : mica_onnx_type(x);
+    const bool given = mica_onnx_has_attr(node, "dtype");
+    const mrt_dtype type = given ? mica_onnx_computed(mica_onnx_dtype((int32_t)wanted), true)
+                                 : mica_onnx_type(x);
     MICA_TRY(mica_onnx_finish(node));
     if (shape.rank != 2 || type == MRT_DTYPE_NONE) {
         return mica_onnx_error(node, "expected rank 2 and a numeric type, got rank %d", shape.rank);
@@ -152,8 +156,8 @@ mica_status mica_onnx_convert_window(mica_onnx_node *node) {
                  {"hamming", 25.0 / 46.0, 21.0 / 46.0, 0.0},
                  {"blackman", 0.42, 0.5, 0.08}};
     const int64_t size = mica_onnx_const_i64(node, 0, 0);
-    const mrt_dtype type =
-        mica_onnx_dtype((int32_t)mica_onnx_attr_i(node, "output_datatype", 1));
+    const int64_t wanted = mica_onnx_attr_i(node, "output_datatype", 1);
+    const mrt_dtype type = mica_onnx_computed(mica_onnx_dtype((int32_t)wanted), true);
     const bool periodic = mica_onnx_attr_bool(node, "periodic", true);
     if (type == MRT_DTYPE_NONE) {
         return mica_onnx_error(node, "attribute 'output_datatype' has an unsupported value");

@@ -31,8 +31,14 @@ static mica_status unsupported(mica_onnx_node *node, const char *near) {
 static mica_status check_counts(mica_onnx_node *node) {
     const mica_onnx_row *row = node->row;
     const Onnx__NodeProto *proto = node->proto;
+    if (node->opset < 1) {
+        return mica_onnx_error(node, "the model does not declare a version of the default operator "
+                                     "set, expected an opset_import of domain '' in %d..%d",
+                               MICA_ONNX_MIN_OPSET, MICA_ONNX_MAX_OPSET);
+    }
     if (node->opset < row->since) {
-        return mica_onnx_error(node, "operator '%s' exists since opset %d", row->op, row->since);
+        return mica_onnx_error(node, "operator '%s' is known from opset %d on", row->op,
+                               row->since);
     }
     if (node->opset > row->until) {
         return mica_onnx_error(node, "operator '%s' ended with opset %d", row->op, row->until);

@@ -1,4 +1,5 @@
 /* Inputs of the main graph: types from the model, shapes from the model and the options. */
+#include "dialects/op_util.h"
 #include "frontends/onnx/onnx_internal.h"
 
 #include "utils/strings.h"
@@ -121,6 +122,7 @@ static mica_status check_type(mica_onnx_importer *im, input *in) {
                                "input '%s' has element type %s, which is not supported", in->name,
                                mica_onnx_dtype_name(im->arena, tensor->elem_type));
     }
+    in->dtype = mica_onnx_computed(in->dtype, in->constant != NULL);
     return MICA_OK;
 }
 
@@ -279,17 +281,20 @@ static mica_status resolve_inputs(mica_onnx_importer *im, input_list *inputs) {
 /* --- IR ------------------------------------------------------------------------------------------ */
 static mica_status make_constant(mica_onnx_importer *im, const input *in) {
     const mica_ndarray *array = in->constant;
-    mica_value *value =
-        mica_top_weight(&im->builder, mica_onnx_unique(im, in->name),
-                        mica_type_of_dtype(im->context, in->dtype), array->rank, array->dims,
-                        array->data);
-    const mica_ndarray *stored = mica_weight_data(value);
-    if (stored == NULL || strcmp(stored->descr, array->descr) != 0) {
+    mica_onnx_tensor t = {.dtype = mica_onnx_dtype(in->type != NULL
+                                                       ? in->type->tensor_type->elem_type
+                                                       : ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT),
+                          .count = mica_ndarray_count(array), .data = array->data};
+    if (strcmp(array->descr, mica_descr_of_dtype(t.dtype)) != 0) {
         return mica_emit_error(im->context, im->loc,
                                "the constant for input '%s' has element type %s, the model says %s",
-                               in->name, array->descr, mrt_dtype_name(in->dtype));
+                               in->name, array->descr, mrt_dtype_name(t.dtype));
     }
-    mica_onnx_define(im, in->name, value);
+    mica_onnx_widen(im->arena, &t);
+    mica_onnx_define(im, in->name,
+                     mica_top_weight(&im->builder, mica_onnx_unique(im, in->name),
+                                     mica_type_of_dtype(im->context, t.dtype), array->rank,
+                                     array->dims, t.data));
     return MICA_OK;
 }
 

@@ -15,7 +15,7 @@
 #include "utils/vec.h"
 
 enum {
-    MICA_ONNX_MIN_OPSET = 7,
+    MICA_ONNX_MIN_OPSET = 1, /* rows of onnx_ops.def that differed before 7 say so */
     MICA_ONNX_MAX_OPSET = 25,
     MICA_ONNX_MAX_NESTING = 100, /* messages inside messages; 5 per level of subgraphs */
 };
@@ -106,11 +106,17 @@ mica_status mica_onnx_scan(const ProtobufCMessageDescriptor *descriptor, const u
 int64_t mica_onnx_opset(Onnx__OperatorSetIdProto *const *imports, size_t count);
 /* Runtime type of an ONNX data type; MRT_DTYPE_NONE when it has none. */
 mrt_dtype mica_onnx_dtype(int32_t data_type);
+/* Type in which values are computed: f32 for half floats, and for f64 unless `constant` (sizes are
+ * sometimes computed in double precision). */
+mrt_dtype mica_onnx_computed(mrt_dtype dtype, bool constant);
 /* "FLOAT", "STRING", ... or "type 99". */
 const char *mica_onnx_dtype_name(mica_arena *arena, int32_t data_type);
 /* Checks a tensor and gives its elements. `directory` holds external data. Emits nothing. */
 mica_status mica_onnx_tensor_read(mica_onnx_importer *importer, const Onnx__TensorProto *proto,
                                   mica_onnx_tensor *out, mica_error *err);
+/* Half floats as f32 on `arena`; other types are left alone. The compiler computes in f32, and a
+ * model in half precision is a model in f32 whose weights were rounded. */
+void mica_onnx_widen(mica_arena *arena, mica_onnx_tensor *tensor);
 /* Elements of a typed tensor without external data, on `arena`. */
 mica_status mica_onnx_tensor_inline(mica_arena *arena, const Onnx__TensorProto *proto,
                                     mica_onnx_tensor *out, mica_error *err);

@@ -62,12 +62,9 @@ static mica_status check_model(mica_onnx_importer *im) {
                                ", expected 3 or a little more",
                                model->ir_version);
     }
-    const int64_t opset = mica_onnx_opset(model->opset_import, model->n_opset_import);
-    if (opset == 0) {
-        return mica_emit_error(im->context, im->loc,
-                               "no version of the default operator set is declared, expected an "
-                               "opset_import of domain '' in %d..%d",
-                               MICA_ONNX_MIN_OPSET, MICA_ONNX_MAX_OPSET);
+    int64_t opset = mica_onnx_opset(model->opset_import, model->n_opset_import);
+    if (model->n_opset_import == 0 && model->ir_version < 3) {
+        opset = 1; /* files from before versions existed */
     }
     if (opset > MICA_ONNX_MAX_OPSET) {
         return mica_emit_error(im->context, im->loc,
@@ -75,11 +72,9 @@ static mica_status check_model(mica_onnx_importer *im) {
                                "the model with opset_version=%d or lower",
                                opset, MICA_ONNX_MAX_OPSET, MICA_ONNX_MAX_OPSET);
     }
-    if (opset < MICA_ONNX_MIN_OPSET) {
-        return mica_emit_error(im->context, im->loc,
-                               "opset %" PRId64 " is older than the oldest known one, %d; raise it "
-                               "with onnx.version_converter",
-                               opset, MICA_ONNX_MIN_OPSET);
+    if (opset < 0) {
+        return mica_emit_error(im->context, im->loc, "opset %" PRId64 ", expected %d..%d", opset,
+                               MICA_ONNX_MIN_OPSET, MICA_ONNX_MAX_OPSET);
     }
     im->scope->opset = (int)opset;
     return MICA_OK;

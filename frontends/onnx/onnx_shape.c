@@ -41,9 +41,11 @@ static mrt_dtype target_type(mica_onnx_node *node, int64_t data_type) {
 }
 
 mica_status mica_onnx_convert_cast(mica_onnx_node *node) {
-    const mrt_dtype to = target_type(node, mica_onnx_attr_i(node, "to", 0));
+    mica_value *x = mica_onnx_in(node, 0);
+    const mrt_dtype to = mica_onnx_computed(target_type(node, mica_onnx_attr_i(node, "to", 0)),
+                                            mica_is_weight(x));
     mica_onnx_attr_i(node, "saturate", 1);
-    return mica_onnx_alias(node, 0, mica_onnx_cast(node, NULL, mica_onnx_in(node, 0), to));
+    return mica_onnx_alias(node, 0, mica_onnx_cast(node, NULL, x, to));
 }
 
 mica_status mica_onnx_convert_cast_like(mica_onnx_node *node) {

@@ -3,6 +3,7 @@
 
 #include "utils/checked.h"
 #include "utils/file.h"
+#include "utils/half.h"
 #include "utils/strings.h"
 
 #include <inttypes.h>
@@ -41,6 +42,11 @@ mrt_dtype mica_onnx_dtype(int32_t data_type) {
     default:
         return MRT_DTYPE_NONE;
     }
+}
+
+mrt_dtype mica_onnx_computed(mrt_dtype dtype, bool constant) {
+    const bool narrow = dtype == MRT_F16 || dtype == MRT_BF16;
+    return narrow || (dtype == MRT_F64 && !constant) ? MRT_F32 : dtype;
 }
 
 const char *mica_onnx_dtype_name(mica_arena *arena, int32_t data_type) {
@@ -137,6 +143,20 @@ static void normalize_bools(mica_arena *arena, mica_onnx_tensor *out) {
         to[i] = from[i] != 0;
     }
     out->data = to;
+}
+
+void mica_onnx_widen(mica_arena *arena, mica_onnx_tensor *tensor) {
+    if (tensor->dtype != MRT_F16 && tensor->dtype != MRT_BF16) {
+        return;
+    }
+    const bool half = tensor->dtype == MRT_F16;
+    const uint16_t *from = tensor->data;
+    float *to = mica_arena_array(arena, (size_t)tensor->count, sizeof *to);
+    for (int64_t i = 0; i < tensor->count; i++) {
+        to[i] = half ? mica_f16_to_f32(from[i]) : mica_bf16_to_f32(from[i]);
+    }
+    tensor->dtype = MRT_F32;
+    tensor->data = to;
 }
 
 static mica_status start(mica_arena *arena, const Onnx__TensorProto *t, mica_onnx_tensor *out,
@@ -254,16 +274,18 @@ mica_status mica_onnx_tensor_read(mica_onnx_importer *im, const Onnx__TensorProt
                                   mica_onnx_tensor *out, mica_error *err) {
     const bool external = t->has_data_location &&
                           t->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL;
-    if (!external) {
-        return mica_onnx_tensor_inline(im->module->arena, t, out, err);
-    }
-    size_t bytes = 0;
     mica_onnx_tensor tensor;
-    MICA_TRY(start(im->arena, t, &tensor, &bytes, err));
-    MICA_TRY(read_external(im, t, bytes, &tensor, err));
-    if (tensor.dtype == MRT_BOOL) {
-        normalize_bools(im->module->arena, &tensor);
+    if (external) {
+        size_t bytes = 0;
+        MICA_TRY(start(im->arena, t, &tensor, &bytes, err));
+        MICA_TRY(read_external(im, t, bytes, &tensor, err));
+        if (tensor.dtype == MRT_BOOL) {
+            normalize_bools(im->module->arena, &tensor);
+        }
+    } else {
+        MICA_TRY(mica_onnx_tensor_inline(im->module->arena, t, &tensor, err));
     }
+    mica_onnx_widen(im->module->arena, &tensor);
     *out = tensor;
     return MICA_OK;
 }
