@@ -63,9 +63,9 @@ VEC_LIST(X)
     X(CELU, TAG, T, T, v < 0 ? alpha *F(expm1)(v / alpha) : v)                                     \
     X(THRESHOLDED_RELU, TAG, T, T, v > alpha ? v : 0)                                              \
     X(HARD_SIGMOID, TAG, T, T, unit_##TAG(alpha *v + beta))                                        \
-    X(HARD_SWISH, TAG, T, T, v *six_##TAG(v + 3) * (T)(1.0 / 6.0))                                 \
-    X(SWISH, TAG, T, T, v *F(sigmoid)(alpha *v))                                                   \
-    X(QUICK_GELU, TAG, T, T, v *F(sigmoid)((T)1.702 * v))                                          \
+    X(HARD_SWISH, TAG, T, T, v *(six_##TAG(v + 3) * (T)(1.0 / 6.0)))                               \
+    X(SWISH, TAG, T, T, swish_##TAG(v, alpha))                                                     \
+    X(QUICK_GELU, TAG, T, T, swish_##TAG(v, 1.702))                                                \
     X(SOFTSIGN, TAG, T, T, v / (1 + (v < 0 ? -v : v)))                                             \
     X(SQRT, TAG, T, T, root_##TAG(v))                                                              \
     X(RSQRT, TAG, T, T, 1.0 / sqrt((double)v))                                                     \
@@ -92,6 +92,13 @@ VEC_LIST(X)
     MRT_INLINE T rint_##TAG(T v) { return rint##SUFFIX(v); } /* half to even */
 FLOAT_HELPERS(F32, float, f)
 FLOAT_HELPERS(F64, double, )
+
+/* v / (1 + e^(-alpha v)) in double, one rounding; 0 at -infinity. */
+MRT_INLINE float swish_F32(float v, double alpha) {
+    const double d = mrt_pick_(v < -FLT_MAX, -(double)FLT_MAX, (double)v);
+    return mrt_round_(d / (1.0 + mrt_d_exp_(mrt_clamp_(-alpha * d, -300.0, 300.0))));
+}
+static double swish_F64(double v, double alpha) { return v / (1.0 + exp(-alpha * v)); }
 
 static double sigmoid(double v) { return 1.0 / (1.0 + exp(-v)); }
 static double softplus(double v) { return (v > 0 ? v : 0) + log1p(exp(-fabs(v))); }

@@ -63,7 +63,8 @@ double mrt_resize_position(const mrt_resize_params *p, const mrt_resize_axis *ax
         pos = exact ? x * in / out : x / axis->scale;
         break;
     case MRT_COORD_HALF_PIXEL_SYMMETRIC:
-        pos = in / 2 * (1 - out / length) + center;
+        /* in/2 * (1 - out/length) + (x + 0.5)/scale - 0.5, with one division */
+        pos = in / 2 - 0.5 + (2 * x + 1 - out) / (2 * axis->scale);
         break;
     case MRT_COORD_TF_CROP: {
         const double span = axis->roi_end - axis->roi_begin;
