@@ -4,42 +4,46 @@
 #include "runtime/kernels/int_util.h"
 #include "runtime/kernels/kernels.h"
 
-/* Axes of x cut into those that stay and those that are summed, neighbours of a kind merged. */
+/* Axes of one kind, from the last one out, neighbours merged. */
+typedef struct axis_list {
+    int count;
+    int64_t dim[MRT_MAX_RANK], stride[MRT_MAX_RANK];
+    int64_t elements;
+} axis_list;
+
 typedef struct reduce_plan {
-    int kept, summed;
-    int64_t kept_dim[MRT_MAX_RANK], kept_stride[MRT_MAX_RANK];
-    int64_t sum_dim[MRT_MAX_RANK], sum_stride[MRT_MAX_RANK];
-    int64_t outputs, elements;
+    axis_list kept, summed;
 } reduce_plan;
 
-static void push_axis(int64_t *dims, int64_t *strides, int *count, int64_t dim, int64_t stride,
-                      bool merge) {
-    if (merge && *count > 0) { /* walking from the last axis out */
-        dims[*count - 1] *= dim;
-        return;
-    }
-    dims[*count] = dim;
-    strides[(*count)++] = stride;
-}
-
-/* Axes are listed from the last one out. */
 static void make_plan(const mrt_call *call, reduce_plan *plan) {
     const mrt_reduce_params *p = call->params;
     const mrt_shape *x = &call->in[0]->shape;
+    const axis_list *last = NULL;
     int64_t stride = 1;
-    *plan = (reduce_plan){.outputs = 1, .elements = 1};
+    *plan = (reduce_plan){.kept = {.elements = 1}, .summed = {.elements = 1}};
     for (int i = x->rank - 1; i >= 0; --i) {
-        const bool summed = (p->axes >> i & 1) != 0;
-        const bool merge = i + 1 < x->rank && summed == ((p->axes >> (i + 1) & 1) != 0);
-        if (summed) {
-            push_axis(plan->sum_dim, plan->sum_stride, &plan->summed, x->dims[i], stride, merge);
-            plan->elements *= x->dims[i];
+        axis_list *list = (p->axes & ((int64_t)1 << i)) != 0 ? &plan->summed : &plan->kept;
+        if (list == last) {
+            list->dim[list->count - 1] *= x->dims[i];
         } else {
-            push_axis(plan->kept_dim, plan->kept_stride, &plan->kept, x->dims[i], stride, merge);
-            plan->outputs *= x->dims[i];
+            list->dim[list->count] = x->dims[i];
+            list->stride[list->count] = stride;
+            list->count++;
         }
+        list->elements *= x->dims[i];
         stride *= x->dims[i];
+        last = list;
     }
+}
+
+/* Offset of element `index` of a list, skipping its first `from` axes. */
+static int64_t list_offset(const axis_list *list, int from, int64_t index) {
+    int64_t at = 0;
+    for (int i = from; i < list->count; ++i) {
+        at += index % list->dim[i] * list->stride[i];
+        index /= list->dim[i];
+    }
+    return at;
 }
 
 mrt_status mrt_reduce_int_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
@@ -80,19 +84,13 @@ typedef struct reduce_job {
 
 /* Sum of all summed axes at x: an odometer over the outer ones, one run of the innermost. */
 static int64_t sum_at(const reduce_job *job, const uint8_t *x) {
-    const reduce_plan *p = &job->plan;
-    const int64_t inner = p->summed > 0 ? p->sum_dim[0] : 1;
-    const int64_t step = p->summed > 0 ? p->sum_stride[0] : 1;
-    const int64_t runs = inner > 0 ? p->elements / inner : 0;
+    const axis_list *list = &job->plan.summed;
+    const int64_t inner = list->count > 0 ? list->dim[0] : 1;
+    const int64_t step = list->count > 0 ? list->stride[0] : 1;
+    const int64_t runs = inner > 0 ? list->elements / inner : 0;
     int64_t sum = 0;
     for (int64_t run = 0; run < runs; ++run) {
-        int64_t rest = run;
-        int64_t at = 0;
-        for (int i = 1; i < p->summed; ++i) {
-            at += rest % p->sum_dim[i] * p->sum_stride[i];
-            rest /= p->sum_dim[i];
-        }
-        sum += mrt_int_sum(x + at, inner, step, job->is_signed);
+        sum += mrt_int_sum(x + list_offset(list, 1, run), inner, step, job->is_signed);
     }
     return sum;
 }
@@ -103,15 +101,10 @@ static void run_lane(void *context, int64_t lane) {
     const mrt_reduce_params *p = job->call->params;
     const uint8_t *x = job->call->in[0]->data;
     uint8_t *y = job->call->out[0]->data;
-    const int64_t end = mrt_int_lane_begin(plan->outputs, lane + 1);
-    for (int64_t o = mrt_int_lane_begin(plan->outputs, lane); o < end; ++o) {
-        int64_t rest = o;
-        int64_t at = 0;
-        for (int i = 0; i < plan->kept; ++i) {
-            at += rest % plan->kept_dim[i] * plan->kept_stride[i];
-            rest /= plan->kept_dim[i];
-        }
-        const int64_t sum = sum_at(job, x + at) - plan->elements * p->zero_point_in;
+    const int64_t end = mrt_int_lane_begin(plan->kept.elements, lane + 1);
+    for (int64_t o = mrt_int_lane_begin(plan->kept.elements, lane); o < end; ++o) {
+        const int64_t sum = sum_at(job, x + list_offset(&plan->kept, 0, o)) -
+                            plan->summed.elements * p->zero_point_in;
         y[o] = (uint8_t)mrt_requant_clamp(sum, (int32_t)p->multiplier, (int32_t)p->shift,
                                           (int32_t)p->zero_point_out, (int32_t)job->low,
                                           (int32_t)job->high);
@@ -122,5 +115,5 @@ void mrt_reduce_int_run(const mrt_call *call) {
     reduce_job job = {.call = call, .is_signed = call->in[0]->dtype == MRT_I8};
     make_plan(call, &job.plan);
     mrt_int_range(call->out[0]->dtype, &job.low, &job.high);
-    mrt_parallel_for(call->pool, mrt_int_lanes(job.plan.outputs), run_lane, &job);
+    mrt_parallel_for(call->pool, mrt_int_lanes(job.plan.kept.elements), run_lane, &job);
 }
