@@ -79,7 +79,8 @@ static void run_block(const conv_job *j, int64_t item, float *columns) {
     const int64_t cols = mrt_min64(j->col_block, g->out_size - col);
     const int64_t rows = mrt_min64(j->row_block, g->ocg - row);
     const int64_t oc = group * g->ocg + row;
-    const float *x = (const float *)j->call->in[0]->data + (batch * g->c + group * g->cg) * g->in_size;
+    const float *x =
+        (const float *)j->call->in[0]->data + (batch * g->c + group * g->cg) * g->in_size;
     const float *w = j->call->in[1]->data;
     float *y = j->call->out[0]->data;
     mrt_gemm m = {.order = j->order,
@@ -106,7 +107,8 @@ static void run_block(const conv_job *j, int64_t item, float *columns) {
 
 static void run_lane(void *context, int64_t lane) {
     const conv_job *j = context;
-    float *columns = (float *)((char *)j->call->scratch + (size_t)lane * j->slice);
+    float *columns =
+        j->direct ? NULL : (float *)((char *)j->call->scratch + (size_t)lane * j->slice);
     const int64_t end = mrt_lane_begin(j->items, j->lanes, lane + 1);
     for (int64_t item = mrt_lane_begin(j->items, j->lanes, lane); item < end; item++) {
         run_block(j, item, columns);

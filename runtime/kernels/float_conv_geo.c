@@ -1,7 +1,7 @@
 /* Checks and geometry of float convolution and deconvolution. */
 #include "runtime/kernels/float_conv.h"
 
-/* The output of a deconvolution is free from its natural size upwards: output padding is implied. */
+/* A deconvolution's output may be larger than its natural size: output padding is implied. */
 static mrt_status check_deconv_size(const mrt_window *w, mrt_error *err) {
     MRT_TRY(mrt_check_window_params(w, err));
     int64_t least = 0;

@@ -173,7 +173,8 @@ static void run_block(const deconv_job *j, int64_t item, float *columns, float *
     const int64_t cols = mrt_min64(j->col_block, j->grid_size - col);
     const int64_t rows = mrt_min64(j->row_block, g->ocg - row);
     const int64_t oc = group * g->ocg + row;
-    const float *x = (const float *)j->call->in[0]->data + (batch * g->c + group * g->cg) * g->in_size;
+    const float *x =
+        (const float *)j->call->in[0]->data + (batch * g->c + group * g->cg) * g->in_size;
     float *y = (float *)j->call->out[0]->data + (batch * g->oc + oc) * g->out_size;
     mrt_gather_columns(&j->columns, x, col, col + cols, columns);
     const mrt_gemm m = {.order = p->float_order,

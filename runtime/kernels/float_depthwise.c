@@ -3,9 +3,11 @@
  * A band of output rows is computed as one run. The padded input of the band is copied once, split
  * by residue of row and column modulo the stride ("phases"), all with the row pitch of the output
  * run; then every tap is one shifted contiguous read, whatever the stride, dilation or width:
- *     acc[i] += w[tap] * phase[(ky*dy) % sy][(kx*dx) % sx][i + ((ky*dy) / sy) * pitch + (kx*dx) / sx]
+ *     acc[i] += w[tap] * phase[(ky*dy) % sy][(kx*dx) % sx]
+ *                             [i + ((ky*dy) / sy) * pitch + (kx*dx) / sx]
  * Elements of the run behind the width of a row are computed and dropped.
- * Every output is a sum over taps in increasing order from 0, rule float-dot, for any float_order. */
+ * Every output is a sum over taps in increasing order from 0: rule float-dot, whatever float_order
+ * says. */
 #include "runtime/kernels/float_conv.h"
 
 #include "runtime/mrt_clones.h"

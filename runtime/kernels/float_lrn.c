@@ -1,6 +1,7 @@
 /* lrn_f32: y = x / (bias + alpha / size * sum of x^2 over `size` neighbouring channels)^beta.
  *
- * In double: squares added in increasing channel; the power is exp(-beta * log(base)); one rounding.
+ * In double: squares added in increasing channel; the power is exp(-beta * log(base)); rounded
+ * once.
  * The window of channel c is [c - (size - 1) / 2, c + size / 2], clipped. */
 #include "runtime/kernels/float_util.h"
 #include "runtime/kernels/kernels.h"

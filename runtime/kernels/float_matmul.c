@@ -1,7 +1,7 @@
 /* matmul_f32: batched product with numpy broadcasting, y = act(alpha * a*b + beta * bias).
  *
  * A b without batch axes joins the batch of a into its rows. Blocks depend on shapes only. Per
- * element: the dot product by float_order, then times alpha, then plus beta * bias, each rounded. */
+ * element: the dot product by float_order, times alpha, plus beta * bias, each step rounded. */
 #include "runtime/kernels/float_gemm.h"
 #include "runtime/kernels/float_util.h"
 #include "runtime/kernels/kernels.h"
@@ -137,7 +137,8 @@ typedef struct finish_args {
 /* y = clamp(alpha * y + beta * bias) for one row. */
 MRT_CLONES static void finish_row(const finish_args *f, float *y, int64_t n) {
     const float alpha = f->alpha, beta = f->beta, low = f->low, high = f->high;
-    const float fixed = f->bias && f->bias_step == 0 ? beta * f->bias[0] : -0.0f; /* + -0 changes nothing */
+    /* Adding -0 changes nothing. */
+    const float fixed = f->bias && f->bias_step == 0 ? beta * f->bias[0] : -0.0f;
     if (f->bias && f->bias_step == 1) {
         MRT_IVDEP for (int64_t i = 0; i < n; i++) {
             float v = alpha * y[i] + beta * f->bias[i];
@@ -164,7 +165,8 @@ static int64_t bias_offset(const matmul_job *j, int64_t row) {
     return offset;
 }
 
-static void finish_block(const matmul_job *j, int64_t row, int64_t rows, int64_t col, int64_t cols) {
+static void finish_block(const matmul_job *j, int64_t row, int64_t rows, int64_t col,
+                         int64_t cols) {
     const mrt_matmul_params *p = j->call->params;
     const mrt_tensor *bias = mrt_in(j->call, 2);
     if (!bias && p->alpha == 1.0 && p->act == MRT_ACT_NONE) {

@@ -52,7 +52,8 @@ static const float *data(const mrt_call *call, int i) {
 }
 
 /* y = (x - mean) * a + b */
-MRT_CLONES static void affine(const float *x, double mean, double a, double b, int64_t n, float *y) {
+MRT_CLONES static void affine(const float *x, double mean, double a, double b, int64_t n,
+                              float *y) {
     MRT_IVDEP for (int64_t i = 0; i < n; i++) { y[i] = (float)(((double)x[i] - mean) * a + b); }
 }
 
@@ -73,7 +74,8 @@ static void batch_norm_tile(void *context, int64_t tile) {
     float *y = j->call->out[0]->data;
     for (int64_t i = tile * j->per_tile; i < end; i++) {
         const int64_t c = i % j->channels;
-        const double a = (double)data(j->call, 1)[c] / sqrt((double)data(j->call, 4)[c] + j->epsilon);
+        const double var = (double)data(j->call, 4)[c];
+        const double a = (double)data(j->call, 1)[c] / sqrt(var + j->epsilon);
         affine(x + i * j->inner, (double)data(j->call, 3)[c], a, (double)data(j->call, 2)[c],
                j->inner, y + i * j->inner);
     }

@@ -29,7 +29,7 @@ static bool known_activation(int64_t code) {
 static mrt_status check_params(const mrt_rnn_params *p, int activations, mrt_rnn_job *j,
                                mrt_error *err) {
     MRT_TRY(mrt_check_param(p->hidden, "hidden", 1, INT32_MAX, err));
-    MRT_TRY(mrt_check_param(p->direction, "direction", MRT_RNN_FORWARD, MRT_RNN_BIDIRECTIONAL, err));
+    MRT_TRY(mrt_check_param(p->direction, "direction", 0, MRT_RNN_BIDIRECTIONAL, err));
     MRT_TRY(mrt_check_param(p->layout, "layout", 0, 1, err));
     MRT_TRY(mrt_check_param(p->float_order, "float_order", MRT_ORDER_BLAS, MRT_ORDER_WRITTEN, err));
     j->directions = p->direction == MRT_RNN_BIDIRECTIONAL ? 2 : 1;
@@ -59,7 +59,8 @@ static mrt_status check_operands(const mrt_call *call, mrt_rnn_job *j, mrt_error
     const mrt_shape w = {3, {d, gh, j->input}}, r = {3, {d, gh, h}}, b = {2, {d, 2 * gh}};
     const mrt_shape lens = {1, {j->batch}}, peephole = {2, {d, 3 * h}};
     const mrt_shape state = {3, {rows ? j->batch : d, rows ? d : j->batch, h}};
-    const mrt_shape y = {4, {rows ? j->batch : j->steps, rows ? j->steps : d, rows ? d : j->batch, h}};
+    const mrt_shape y = rows ? (mrt_shape){4, {j->batch, j->steps, d, h}}
+                             : (mrt_shape){4, {j->steps, d, j->batch, h}};
     MRT_TRY(mrt_check_dtype(mrt_in(call, 1), "w", MRT_F32, err));
     MRT_TRY(mrt_check_shape(mrt_in(call, 1), "w", &w, err));
     MRT_TRY(mrt_check_dtype(mrt_in(call, 2), "r", MRT_F32, err));

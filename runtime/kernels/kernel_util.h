@@ -1,7 +1,7 @@
 /* Small helpers for the check functions of kernels.
  *
- * Every helper returns MRT_OK or MRT_INVALID with one line that names the operand, what was expected
- * and what was found, e.g. "operand 'x': expected f32, got i8". Use them with MRT_TRY. A required
+ * Every helper returns MRT_OK or MRT_INVALID with one line that names the operand, what was
+ * expected and what was found, e.g. "operand 'x': expected f32, got i8". Use them with MRT_TRY. A required
  * operand that is NULL is reported, so helpers may be called on anything that mrt_in returns. */
 #ifndef MRT_KERNEL_UTIL_H
 #define MRT_KERNEL_UTIL_H
@@ -36,7 +36,7 @@ static inline mrt_shape_string mrt_shape_text(const mrt_shape *shape) {
     mrt_shape_string s = {"["};
     size_t used = 1;
     for (int i = 0; i < shape->rank && i < MRT_MAX_RANK; i++) {
-        used += (size_t)snprintf(s.text + used, sizeof(s.text) - used, i ? ", %" PRId64 : "%" PRId64,
+        used += (size_t)snprintf(s.text + used, sizeof(s.text) - used, "%s%" PRId64, i ? ", " : "",
                                  shape->dims[i]);
     }
     snprintf(s.text + used, sizeof(s.text) - used, "]");
@@ -158,7 +158,7 @@ static inline mrt_status mrt_check_axis(int64_t axis, const mrt_tensor *t, mrt_e
     return mrt_check_param(axis, "axis", 0, (int64_t)t->shape.rank - 1, err);
 }
 
-/* One spatial axis of a window op (convolution, pooling). _params: kernel, stride and dilation >= 1,
+/* One spatial axis of a window op (convolution, pooling). _params: kernel, stride, dilation >= 1,
  * pads >= 0, nothing overflows (deconvolution needs no more). mrt_check_window: also `out` is the
  * number of windows, rounded down, or up too when `ceil_mode` (a window must then still start
  * inside the input or its front padding). */

@@ -137,7 +137,8 @@ static void rnn_step(const ref_rnn *g, int64_t d, const double *x, double *h, do
     memcpy(old, h, (size_t)H * sizeof *old);
 #define WB(gate) (b ? (double)b[(gate) * H + i] : 0)
 #define RB(gate) (b ? (double)b[(gates + (gate)) * H + i] : 0)
-#define GATE(gate) (dot(w, (gate) * H + i, x, I) + dot(r, (gate) * H + i, old, H) + WB(gate) + RB(gate))
+#define GATE(gate)                                                                                 \
+    (dot(w, (gate) * H + i, x, I) + dot(r, (gate) * H + i, old, H) + WB(gate) + RB(gate))
     for (int64_t i = 0; i < H && g->kind == 'g'; i++) {
         reset[i] = sigmoid(clip(g, GATE(1))) * old[i];
     }

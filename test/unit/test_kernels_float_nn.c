@@ -134,7 +134,8 @@ START_TEST(test_softmax) {
         case_close(&y, want, 5e-7);
         /* In place. */
         mrt_tensor *same[1] = {&x};
-        mrt_softmax_f32_run(&(mrt_call){.in = in, .n_in = 1, .out = same, .n_out = 1, .params = &p});
+        const mrt_call in_place = unary_call(in, same, &p);
+        mrt_softmax_f32_run(&in_place);
         ck_assert_mem_eq(x.data, y.data, (size_t)tensor_count(&x) * sizeof(float));
         free(want);
         tensor_free(&x);

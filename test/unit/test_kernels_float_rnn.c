@@ -1,4 +1,5 @@
-/* LSTM, GRU and RNN kernels against the oracle of test/ref: directions, layouts, optional operands. */
+/* LSTM, GRU and RNN kernels against the oracle of test/ref: directions, layouts, optional
+ * operands. */
 #include "test/unit/float_case.h"
 #include "test/ref/ref_float_nn.h"
 
@@ -64,7 +65,8 @@ static void run_case(rnn_case *c) {
     const int64_t T = g->steps, N = g->batch, I = g->input, H = g->hidden, D = g->directions;
     const int64_t gates = g->kind == 'l' ? 4 : g->kind == 'g' ? 3 : 1;
     mrt_tensor x0 = tensor_fill(F32("x", T, N, I)), w = tensor_fill(F32("w", D, gates * H, I));
-    mrt_tensor r = tensor_fill(F32("r", D, gates * H, H)), b = tensor_fill(F32("b", D, 2 * gates * H));
+    mrt_tensor r = tensor_fill(F32("r", D, gates * H, H));
+    mrt_tensor b = tensor_fill(F32("b", D, 2 * gates * H));
     mrt_tensor h0 = tensor_fill(F32("h", D, N, H)), c0 = tensor_fill(F32("c", D, N, H));
     mrt_tensor p = tensor_fill(F32("p", D, 3 * H)), lens = tensor_of("lens", MRT_I32, 1, &N);
     for (int64_t i = 0; i < N; i++) {
@@ -81,11 +83,13 @@ static void run_case(rnn_case *c) {
     g->p = use_p ? p.data : NULL;
     g->lens = use_lens ? lens.data : NULL;
     double *y = calloc((size_t)(T * D * N * H + 1), sizeof *y);
-    double *yh = calloc((size_t)(D * N * H + 1), sizeof *yh), *yc = calloc((size_t)(D * N * H + 1), sizeof *yc);
+    double *yh = calloc((size_t)(D * N * H + 1), sizeof *yh);
+    double *yc = calloc((size_t)(D * N * H + 1), sizeof *yc);
     ref_rnn_run(g, y, yh, yc);
 
     mrt_tensor x = laid_out("x", c->rows, x0.data, T, N, I);
-    mrt_tensor h = laid_out("h", c->rows, h0.data, D, N, H), cell = laid_out("c", c->rows, c0.data, D, N, H);
+    mrt_tensor h = laid_out("h", c->rows, h0.data, D, N, H);
+    mrt_tensor cell = laid_out("c", c->rows, c0.data, D, N, H);
     mrt_tensor out_y = c->rows ? F32("y", N, T, D, H) : F32("y", T, D, N, H);
     mrt_tensor out_h = laid_out("y_h", c->rows, NULL, D, N, H);
     mrt_tensor out_c = laid_out("y_c", c->rows, NULL, D, N, H);
@@ -127,7 +131,8 @@ static void run_case(rnn_case *c) {
     free(y);
     free(yh);
     free(yc);
-    mrt_tensor *all[] = {&x0, &w, &r, &b, &h0, &c0, &p, &lens, &x, &h, &cell, &out_y, &out_h, &out_c};
+    mrt_tensor *all[] = {&x0,   &w, &r, &b,    &h0,    &c0,    &p,
+                         &lens, &x, &h, &cell, &out_y, &out_h, &out_c};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         tensor_free(all[i]);
     }
@@ -136,7 +141,8 @@ static void run_case(rnn_case *c) {
 START_TEST(test_random) {
     case_seed = (uint64_t)_i;
     for (int i = 0; i < 12; i++) {
-        rnn_case c = {.rows = case_int(0, 1), .order = case_int(0, 1), .outputs = (int)case_int(1, 3)};
+        rnn_case c = {.rows = case_int(0, 1), .order = case_int(0, 1)};
+        c.outputs = (int)case_int(1, 3);
         c.g = (ref_rnn){.kind = "lgr"[_i % 3],
                         .steps = case_int(1, 7),
                         .batch = case_int(1, 4),
