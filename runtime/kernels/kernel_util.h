@@ -1,8 +1,8 @@
 /* Small helpers for the check functions of kernels.
  *
  * Every helper returns MRT_OK or MRT_INVALID with one line that names the operand, what was
- * expected and what was found, e.g. "operand 'x': expected f32, got i8". Use them with MRT_TRY. A required
- * operand that is NULL is reported, so helpers may be called on anything that mrt_in returns. */
+ * expected and what was found, e.g. "operand 'x': expected f32, got i8". Use them with MRT_TRY.
+ * A required operand that is NULL is reported, so helpers take anything that mrt_in returns. */
 #ifndef MRT_KERNEL_UTIL_H
 #define MRT_KERNEL_UTIL_H
 
