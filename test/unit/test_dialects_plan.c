@@ -231,6 +231,52 @@ START_TEST(test_integer_chain) {
 }
 END_TEST
 
+/* MatMul by diag(1, 2), its square, the mean of that, all joined with relu and limit 8, negated by a
+ * table. The table is indexed by the byte: entry of q is 10 - q, which is -x for zero point 5. */
+START_TEST(test_integer_tail) {
+    const char *text =
+        "func.func @main(%x: tensor<1x2xf32> loc(\"x\")) -> tensor<1x5xf32> {\n"
+        "  %n = \"top.None\"() : () -> none loc(unknown)\n"
+        "  %w = \"top.Weight\"() : () -> tensor<2x2x!quant.uniform<i8:f32:1, {0.25, 0.25}>>"
+        " loc(\"w\")\n"
+        "  %b = \"top.Weight\"() : () -> tensor<2xi32> loc(\"b\")\n"
+        "  %t = \"top.Weight\"() : () -> tensor<256x" Q_OUT "> loc(\"t\")\n"
+        "  %q = \"tpu.Cast\"(%x) : (tensor<1x2xf32>) -> tensor<1x2x" Q_IN "> loc(\"q\")\n"
+        "  %m = \"tpu.MatMul\"(%q, %w, %b) {multiplier = array<i64: 1073741824, 1073741824>,"
+        " rshift = array<i64: 33, 33>} : (tensor<1x2x" Q_IN ">,"
+        " tensor<2x2x!quant.uniform<i8:f32:1, {0.25, 0.25}>>, tensor<2xi32>) ->"
+        " tensor<1x2x" Q_OUT "> loc(\"m\")\n"
+        "  %s = \"tpu.Mul\"(%m, %m) {multiplier = array<i64: 1073741824>, rshift = array<i64: 30>} :"
+        " (tensor<1x2x" Q_OUT ">, tensor<1x2x" Q_OUT ">) -> tensor<1x2x" Q_OUT "> loc(\"s\")\n"
+        "  %r = \"tpu.Reduce\"(%s) {mode = \"ReduceMean\", axes = array<i64: 1>,"
+        " multiplier = array<i64: 1073741824>, rshift = array<i64: 31>} :"
+        " (tensor<1x2x" Q_OUT ">) -> tensor<1x1x" Q_OUT "> loc(\"r\")\n"
+        "  %c = \"tpu.Concat\"(%m, %s, %r) {axis = 1 : i64, do_relu = true, relu_limit = 8.0 : f64} :"
+        " (tensor<1x2x" Q_OUT ">, tensor<1x2x" Q_OUT ">, tensor<1x1x" Q_OUT ">) ->"
+        " tensor<1x5x" Q_OUT "> loc(\"c\")\n"
+        "  %l = \"tpu.Lut\"(%c, %t) : (tensor<1x5x" Q_OUT ">, tensor<256x" Q_OUT ">) ->"
+        " tensor<1x5x" Q_OUT "> loc(\"l\")\n"
+        "  %y = \"tpu.Cast\"(%l) : (tensor<1x5x" Q_OUT ">) -> tensor<1x5xf32> loc(\"y\")\n"
+        "  return %y : tensor<1x5xf32> loc(unknown)\n"
+        "} loc(unknown)\n";
+    const int8_t w[4] = {4, 0, 0, 8};
+    const int32_t b[2] = {10 * 4, 10 * 8};
+    int8_t table[256];
+    for (int byte = 0; byte < 256; byte++) {
+        const int q = 10 - (int8_t)byte;
+        table[byte] = (int8_t)(q > 127 ? 127 : q);
+    }
+    const constant constants[] = {{"w", "|i1", 2, {2, 2}, w},
+                                  {"b", "<i4", 1, {2}, b},
+                                  {"t", "|i1", 1, {256}, table}};
+    /* 3, -2; 9, 4; 6.5 rounded up */
+    const float x[2] = {3, -1}, expected[5] = {-3, 0, -8, -4, -7};
+    float got[5];
+    run(text, constants, 3, x, got, sizeof got);
+    check_f32(got, expected, 5);
+}
+END_TEST
+
 /* --- errors -------------------------------------------------------------------------------------------- */
 
 START_TEST(test_errors) {
@@ -372,6 +418,7 @@ int main(void) {
     tcase_add_test(tests, test_rnn_directions);
     tcase_add_test(tests, test_integer_conv);
     tcase_add_test(tests, test_integer_chain);
+    tcase_add_test(tests, test_integer_tail);
     tcase_add_test(tests, test_errors);
     tcase_add_test(tests, test_fold);
     tcase_add_test(tests, test_fold_fill);
