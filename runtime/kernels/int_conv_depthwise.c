@@ -19,8 +19,8 @@ static depthwise_memory memory_layout(const mrt_conv_plan *plan) {
     depthwise_memory m;
     m.plane = mrt_align64((size_t)plan->plane + MRT_PLANE_SLACK);
     m.acc = mrt_align64(((size_t)plan->out[2] + 16) * sizeof(int32_t));
-    m.tap = mrt_align64((size_t)plan->taps * sizeof(int64_t));
-    m.weight = mrt_align64((size_t)plan->taps);
+    m.tap = mrt_align64(((size_t)plan->taps + 1) * sizeof(int64_t));
+    m.weight = mrt_align64(((size_t)plan->taps + 1) * sizeof(int16_t));
     m.total = m.plane + m.acc + m.tap + m.weight;
     return m;
 }
@@ -53,7 +53,7 @@ static void finish_row(const depthwise_job *job, int64_t oc, const int32_t *acc,
 
 /* All output channels of one group of one image. */
 static void run_group(const depthwise_job *job, int64_t task, mrt_int_depthwise *d,
-                      const uint8_t *plane, int8_t *weight, int32_t *acc) {
+                      const uint8_t *plane, int16_t *weight, int32_t *acc) {
     const mrt_conv_plan *plan = job->plan;
     const int64_t group = task % plan->group;
     const int64_t image = task / plan->group;
@@ -83,13 +83,15 @@ static void run_lane(void *context, int64_t lane) {
     uint8_t *plane = (uint8_t *)memory;
     int32_t *acc = (int32_t *)(void *)(memory + m.plane);
     int64_t *tap = (int64_t *)(void *)(memory + m.plane + m.acc);
-    int8_t *weight = (int8_t *)memory + m.plane + m.acc + m.tap;
+    int16_t *weight = (int16_t *)(void *)(memory + m.plane + m.acc + m.tap);
     for (int64_t t = 0; t < plan->taps; ++t) {
         tap[t] = mrt_conv_tap(plan, t);
     }
+    tap[plan->taps] = 0;
+    weight[plan->taps] = 0;
     memset(plane + plan->plane, 0, MRT_PLANE_SLACK);
     mrt_int_depthwise d = {.is_signed = job->call->in[0]->dtype == MRT_I8,
-                           .taps = (int)plan->taps,
+                           .taps = (int)(plan->taps + plan->taps % 2),
                            .offset = tap,
                            .weight = weight};
     const uint8_t *x = job->call->in[0]->data;

@@ -2,6 +2,7 @@
 #include "runtime/kernels/int_conv_plan.h"
 
 #include "runtime/kernels/int_util.h"
+#include "runtime/mrt_clones.h"
 
 #include <string.h>
 
@@ -171,6 +172,21 @@ int64_t mrt_conv_tap(const mrt_conv_plan *plan, int64_t tap) {
            column / plan->stride[2];
 }
 
+/* Every stride-th byte; stride 2 in a form that the compiler vectorizes. */
+MRT_CLONES
+static void copy_strided(uint8_t *restrict out, const uint8_t *restrict x, int64_t stride,
+                         int64_t count) {
+    if (stride == 2) {
+        for (int64_t i = 0; i < count; ++i) {
+            out[i] = x[2 * i];
+        }
+        return;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+        out[i] = x[stride * i];
+    }
+}
+
 /* One row of a plane from one row of the input. */
 static void fill_row(const mrt_conv_plan *plan, const uint8_t *x, uint8_t *row) {
     const int64_t begin = plan->begin[2];
@@ -186,14 +202,16 @@ static void fill_row(const mrt_conv_plan *plan, const uint8_t *x, uint8_t *row) 
         memcpy(row + begin + first, x + first, (size_t)(last - first));
         return;
     }
-    const int64_t column = begin + first * insert;
-    int64_t phase = column % stride;
-    int64_t at = column / stride;
-    for (int64_t i = first; i < last; ++i) {
-        row[phase * plan->phase + at] = x[i];
-        phase += insert % stride;
-        at += insert / stride + (phase >= stride);
-        phase -= phase >= stride ? stride : 0;
+    if (insert > 1) { /* transposed: stride 1, one phase */
+        for (int64_t i = first; i < last; ++i) {
+            row[begin + i * insert] = x[i];
+        }
+        return;
+    }
+    for (int64_t i = 0; i < stride && first + i < last; ++i) {
+        const int64_t column = begin + first + i;
+        copy_strided(row + column % stride * plan->phase + column / stride, x + first + i, stride,
+                     mrt_div_up(last - first - i, stride));
     }
 }
 

@@ -32,13 +32,14 @@ typedef struct mrt_int_requant {
     int32_t base, multiplier, shift, zero_point, low, high;
 } mrt_int_requant;
 
-/* Depthwise row: acc[i] = sum over taps of weight[t] * x[offset[t] + i]. */
+/* Depthwise row: acc[i] = sum over taps of weight[t] * x[offset[t] + i]. An odd number of taps is
+ * filled up by one of weight 0 at a legal offset. */
 typedef struct mrt_int_depthwise {
     const uint8_t *x; /* readable 64 bytes past the last element */
     bool is_signed;
-    int taps;
+    int taps; /* even */
     const int64_t *offset;
-    const int8_t *weight;
+    const int16_t *weight; /* pairs, 4-byte aligned */
 } mrt_int_depthwise;
 
 /* Features that a row needs; checked with the processor and the operating system. */

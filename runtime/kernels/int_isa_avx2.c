@@ -121,12 +121,9 @@ TARGET_INLINE void depthwise_any(const mrt_int_depthwise *d, int32_t *acc, int64
         __m256i high = _mm256_setzero_si256();
         const uint8_t *x = d->x + i;
         for (int t = 0; t < d->taps; t += 2) {
-            const int next = t + 1 < d->taps ? t + 1 : t; /* odd end: weight 0 */
-            const int16_t w1 = (int16_t)(t + 1 < d->taps ? d->weight[t + 1] : 0);
-            const uint32_t pair = (uint16_t)d->weight[t] | (uint32_t)(uint16_t)w1 << 16;
-            const __m256i w = _mm256_set1_epi32((int32_t)pair);
+            const __m256i w = broadcast_pair(d->weight + t);
             const __m128i a = _mm_loadu_si128((const __m128i *)(x + d->offset[t]));
-            const __m128i b = _mm_loadu_si128((const __m128i *)(x + d->offset[next]));
+            const __m128i b = _mm_loadu_si128((const __m128i *)(x + d->offset[t + 1]));
             const __m256i x0 = widen(_mm_unpacklo_epi8(a, b), is_signed);
             const __m256i x1 = widen(_mm_unpackhi_epi8(a, b), is_signed);
             low = _mm256_add_epi32(low, _mm256_madd_epi16(x0, w));

@@ -171,15 +171,12 @@ TARGET_INLINE void depthwise_any(const mrt_int_depthwise *d, int32_t *acc, int64
         __m512i sum = _mm512_setzero_si512();
         const uint8_t *x = d->x + i;
         for (int t = 0; t < d->taps; t += 2) {
-            const int next = t + 1 < d->taps ? t + 1 : t; /* odd end: weight 0 */
-            const int16_t w1 = (int16_t)(t + 1 < d->taps ? d->weight[t + 1] : 0);
-            const uint32_t pair = (uint16_t)d->weight[t] | (uint32_t)(uint16_t)w1 << 16;
             const __m128i a = _mm_loadu_si128((const __m128i *)(x + d->offset[t]));
-            const __m128i b = _mm_loadu_si128((const __m128i *)(x + d->offset[next]));
+            const __m128i b = _mm_loadu_si128((const __m128i *)(x + d->offset[t + 1]));
             const __m256i ab =
                 _mm256_inserti128_si256(_mm256_castsi128_si256(_mm_unpacklo_epi8(a, b)),
                                         _mm_unpackhi_epi8(a, b), 1);
-            const __m512i w = _mm512_set1_epi32((int32_t)pair);
+            const __m512i w = broadcast32(d->weight + t);
             sum = _mm512_add_epi32(sum, _mm512_madd_epi16(widen(ab, is_signed), w));
         }
         _mm512_storeu_si512(acc + i, sum);

@@ -30,7 +30,7 @@ typedef struct matmul_job {
     int64_t da, db; /* byte panels only, else 0 */
     int64_t quads;
     size_t left_stride;
-    char *left;     /* [batches_a * rows] */
+    char *left;     /* [batches_a * rows + 1], a row of ones last */
     int64_t *base;  /* [batches_a * rows] */
 } matmul_job;
 
@@ -102,7 +102,7 @@ static bool memory_layout(const matmul_plan *p, matmul_memory *m, size_t *out_to
     const int64_t quads = mrt_max64(1, mrt_div_up(p->depth, 4));
     size_t rows = 0;
     if (!mrt_mul_bytes((size_t)p->batches_a, (size_t)p->rows, &rows) || rows > SIZE_MAX / 64 ||
-        !mrt_mul_bytes(rows, (size_t)quads * 8, &m->left) || m->left > SIZE_MAX / 4) {
+        !mrt_mul_bytes(rows + 1, (size_t)quads * 8, &m->left) || m->left > SIZE_MAX / 4) {
         return false;
     }
     m->left = mrt_align64(m->left);
@@ -212,39 +212,56 @@ static void rows_plain(const matmul_job *job, const mrt_int_panel *p, const uint
     }
 }
 
-/* Four rows of b from [N][K] storage. */
-static void rows_turned(const matmul_job *job, const mrt_int_panel *p, const uint8_t *b, int64_t q,
-                        const uint8_t *row[4]) {
-    const int64_t k = q * 4;
-    const int64_t count = mrt_min64(4, job->plan.depth - k);
-    for (int j = 0; j < p->columns; ++j) {
-        uint8_t quad[4] = {0};
-        const uint8_t *source = b + (p->column + j) * job->plan.depth + k;
-        if (count == 4) {
-            memcpy(quad, source, 4);
-        } else {
-            memcpy(quad, source, (size_t)count);
-        }
-        for (int i = 0; i < 4; ++i) {
-            p->row[i][j] = quad[i];
-        }
+/* One column of one quad of a panel. */
+static void put_quad(const matmul_job *job, const uint8_t quad[4], int column, void *out) {
+    if (job->isa->layout == MRT_PANEL_U8) {
+        uint32_t word;
+        memcpy(&word, quad, 4);
+        word ^= job->signed_b ? 0x80808080u : 0;
+        memcpy((uint8_t *)out + 4 * column, &word, 4);
+        return;
     }
+    int16_t *pair = (int16_t *)out + 2 * column;
     for (int i = 0; i < 4; ++i) {
-        row[i] = p->row[i];
+        const int32_t v = mrt_int_value(quad, i, job->signed_b);
+        pair[i / 2 * 2 * MRT_INT_COLUMNS + i % 2] =
+            (int16_t)(v - (int32_t)job->params->zero_point_b);
     }
 }
 
-/* Adds da * (sum of b') of the quads of a panel to its column words. */
-static void add_column_sums(const matmul_job *job, const mrt_int_panel *p) {
-    const uint8_t *quad = p->out;
-    const int64_t padding = (p->last * 4 - job->plan.depth) * (job->signed_b ? 128 : 0);
-    for (int j = 0; j < MRT_INT_COLUMNS; ++j) {
-        int64_t sum = p->last * 4 > job->plan.depth ? -padding : 0;
-        for (int64_t q = 0; q < p->last - p->first; ++q) {
-            const uint8_t *v = quad + (q * MRT_INT_COLUMNS + j) * 4;
-            sum += v[0] + v[1] + v[2] + v[3];
+/* Quads of a panel from [N][K] storage, where the four bytes of a column lie together. Runs of a
+ * cache line per column keep the number of streams small. */
+static void pack_turned(const matmul_job *job, const mrt_int_panel *p, const uint8_t *b,
+                        size_t step) {
+    enum { RUN = 16 };
+    const int64_t depth = job->plan.depth;
+    for (int64_t first = p->first; first < p->last; first += RUN) {
+        const int64_t last = mrt_min64(p->last, first + RUN);
+        for (int j = 0; j < p->columns; ++j) {
+            const uint8_t *source = b + (p->column + j) * depth;
+            char *out = (char *)p->out + (size_t)(first - p->first) * step;
+            for (int64_t q = first; q < last; ++q, out += step) {
+                uint8_t quad[4] = {0};
+                if (q * 4 + 4 <= depth) {
+                    memcpy(quad, source + q * 4, 4);
+                } else if (q * 4 < depth) {
+                    memcpy(quad, source + q * 4, (size_t)(depth - q * 4));
+                }
+                put_quad(job, quad, j, out);
+            }
         }
-        p->sum[j] += sum * job->da;
+    }
+}
+
+/* Adds da * (sum of b') of the columns of a panel to its words: a product with a row of ones, which
+ * is zero past the depth. */
+static void add_column_sums(const matmul_job *job, const mrt_int_panel *p) {
+    int32_t sum[MRT_INT_COLUMNS];
+    const int64_t rows = job->plan.batches_a * job->plan.rows;
+    const char *ones = job->left + (size_t)rows * job->left_stride + p->first * 4;
+    job->isa->tile(ones, job->left_stride, 1, p->out, p->last - p->first, sum);
+    for (int j = 0; j < MRT_INT_COLUMNS; ++j) {
+        p->sum[j] += sum[j] * job->da;
     }
 }
 
@@ -256,13 +273,12 @@ static void pack_right(const void *context, const mrt_int_panel *p) {
     const int64_t matrix = matrix_of(plan, plan->stride_b, p->batch);
     const uint8_t *b = job->b + matrix * plan->depth * plan->columns;
     char *out = p->out;
-    for (int64_t q = p->first; q < p->last; ++q, out += step) {
+    if (job->params->trans_b) {
+        pack_turned(job, p, b, step);
+    }
+    for (int64_t q = p->first; !job->params->trans_b && q < p->last; ++q, out += step) {
         const uint8_t *row[4];
-        if (job->params->trans_b) {
-            rows_turned(job, p, b, q, row);
-        } else {
-            rows_plain(job, p, b, q, row);
-        }
+        rows_plain(job, p, b, q, row);
         job->isa->pack(out, row, job->signed_b, (int32_t)job->params->zero_point_b);
     }
     if (p->first == 0) {
@@ -364,6 +380,10 @@ void mrt_matmul_int_run(const mrt_call *call) {
     job.base = (int64_t *)(void *)scratch;
     job.left = scratch + m.base;
     const int64_t rows = job.plan.batches_a * job.plan.rows;
+    if (job.da != 0) {
+        memset(job.left + (size_t)rows * job.left_stride, 0, job.left_stride);
+        memset(job.left + (size_t)rows * job.left_stride, 1, (size_t)job.plan.depth);
+    }
     mrt_parallel_for(call->pool, mrt_int_lanes(rows), prepare_lane, &job);
     const mrt_int_gemm gemm = {.isa = job.isa, .batches = job.plan.batches, .rows = job.plan.rows,
                                .columns = job.plan.columns, .quads = job.quads, .context = &job,
