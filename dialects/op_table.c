@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-/* --- operands and attributes of every row ------------------------------------------------------- */
+/* --- operands and attributes of every row ----------------------------------------------------- */
 
 /* Default columns: a string literal, or one of these two. */
 struct mica_required_mark;
@@ -39,7 +39,7 @@ struct mica_required_mark;
     LISTS(tpu_##name, operands, attrs)
 #include "dialects/ops.def"
 
-/* --- rows ------------------------------------------------------------------------------------------ */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 #define ROW(id, dialect_name, code, summary, results, traits, verify, infer)                       \
     {dialect_name, summary, code, traits, operands_##id, MICA_COUNT(operands_##id) - 1, results,   \
@@ -56,7 +56,7 @@ void mica_register_dialects(mica_context *context) {
     mica_register_ops(context, rows, MICA_COUNT(rows));
 }
 
-/* --- runtime function codes ------------------------------------------------------------------------ */
+/* --- runtime function codes ------------------------------------------------------------------- */
 
 typedef struct function_code {
     const char *name;

@@ -13,7 +13,7 @@ typedef struct mica_shape {
     int64_t dims[MICA_MAX_RANK];
 } mica_shape;
 
-/* --- messages ------------------------------------------------------------------------------------- */
+/* --- messages --------------------------------------------------------------------------------- */
 /* "'top.Conv' op <text>" at the op's location; gives MICA_FAIL. A macro, so that compilers see it. */
 #define mica_op_error(op, ...) (mica_op_error_text(op, __VA_ARGS__), MICA_FAIL)
 void mica_op_error_text(const mica_op *op, const char *format, ...) MICA_PRINTF(2, 3);
@@ -24,7 +24,7 @@ typedef struct mica_shape_string {
 /* "[1, 3, 224]" */
 mica_shape_string mica_shape_text(const mica_shape *shape);
 
-/* --- shapes --------------------------------------------------------------------------------------- */
+/* --- shapes ----------------------------------------------------------------------------------- */
 /* Shape of a value that is a static tensor of rank <= MICA_MAX_RANK; false for any other value and
  * for NULL. */
 bool mica_shape_of(const mica_value *value, mica_shape *out);
@@ -36,7 +36,7 @@ int64_t mica_dims_product(const mica_shape *shape, int first, int last);
 /* Numpy broadcast of a and b; false when they do not fit. */
 bool mica_shape_broadcast(const mica_shape *a, const mica_shape *b, mica_shape *out);
 
-/* --- axes and lists ------------------------------------------------------------------------------- */
+/* --- axes and lists --------------------------------------------------------------------------- */
 /* An axis in [-rank, rank) as one in [0, rank). Fails with a message that names the attribute. */
 mica_status mica_op_axis(const mica_op *op, const char *attr, int64_t axis, int rank, int *out);
 /* Attribute `axis` of a verified op as an axis of operand 0, not negative. */
@@ -46,7 +46,7 @@ mica_status mica_op_list(const mica_op *op, const char *attr, size_t count);
 /* Element i of an i64 list, `fallback` when the list is absent. */
 int64_t mica_op_i64_at(const mica_op *op, const char *attr, size_t i, int64_t fallback);
 
-/* --- results -------------------------------------------------------------------------------------- */
+/* --- results ---------------------------------------------------------------------------------- */
 /* Element type that a result takes over from a value: the same, but in the top dialect a calibrated
  * type gives its expressed type. */
 mica_type mica_result_element(const mica_op *op, const mica_value *from);

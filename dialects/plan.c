@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- errors -------------------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 mica_status mica_planner_fail(mica_planner *planner, const mica_op *op, const char *format, ...) {
     if (!planner->failed && !planner->quiet) {
@@ -26,7 +26,7 @@ mica_status mica_planner_fail(mica_planner *planner, const mica_op *op, const ch
     return MICA_FAIL;
 }
 
-/* --- values ---------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 mica_status mica_planner_init(mica_planner *planner, mica_module *module) {
     planner->context = module->context;
@@ -159,7 +159,7 @@ int32_t mica_planner_value(mica_planner *planner, const mica_value *value) {
     return mica_planner_add(planner, value, MRT_VALUE);
 }
 
-/* --- tensors that hooks make ----------------------------------------------------------------------- */
+/* --- tensors that hooks make ------------------------------------------------------------------ */
 
 int32_t mica_planner_const(mica_planner *planner, mrt_dtype dtype, int rank, const int64_t *dims,
                            const void *data) {
@@ -215,7 +215,7 @@ int64_t mica_planner_float_order(const mica_planner *planner) {
     return strncmp(planner->op->name, "tpu.", 4) == 0 ? MRT_ORDER_WRITTEN : MRT_ORDER_BLAS;
 }
 
-/* --- steps ------------------------------------------------------------------------------------------ */
+/* --- steps ------------------------------------------------------------------------------------ */
 
 /* What the kernel sees of a tensor: float-storage kernels see f16 and bf16 as f32. */
 static mrt_tensor seen_by(const mica_planner *planner, const mrt_kernel *kernel, int32_t id) {
@@ -321,7 +321,7 @@ mica_status mica_planner_step(mica_planner *planner, const mica_op *op, uint16_t
     return status;
 }
 
-/* --- functions --------------------------------------------------------------------------------------- */
+/* --- functions -------------------------------------------------------------------------------- */
 
 mica_status mica_planner_op(mica_planner *planner, const mica_op *op) {
     mica_plan_fn *hook = mica_plan_hook(op);

@@ -30,7 +30,7 @@ mica_status mica_plan_func(mica_module *module, mica_op *func, const mica_plan_o
  * cannot be evaluated. */
 mica_status mica_eval_op(const mica_op *op);
 
-/* --- for plan hooks ------------------------------------------------------------------------------- */
+/* --- for plan hooks --------------------------------------------------------------------------- */
 /* Tensor ids are -1 after an error; the error is remembered and the next step fails, so that hooks
  * need not test every id. */
 

@@ -14,7 +14,7 @@ int32_t mica_plan_result_temp(mica_planner *planner, const mica_op *op) {
     return mica_planner_temp(planner, &info);
 }
 
-/* --- quantized operands --------------------------------------------------------------------------- */
+/* --- quantized operands ----------------------------------------------------------------------- */
 
 mica_status mica_plan_same_quant(mica_planner *planner, const mica_op *op, uint32_t first,
                                  uint32_t count) {
@@ -52,7 +52,7 @@ mica_status mica_plan_move(mica_planner *planner, const mica_op *op, uint16_t ke
     return mica_planner_step(planner, op, kernel, params);
 }
 
-/* --- clamps ------------------------------------------------------------------------------------------ */
+/* --- clamps ----------------------------------------------------------------------------------- */
 
 typedef struct clamp_range {
     int64_t low, high;
@@ -102,7 +102,7 @@ mica_status mica_plan_with_relu(mica_planner *planner, const mica_op *op, uint16
     return status;
 }
 
-/* --- conversions and constants ------------------------------------------------------------------------ */
+/* --- conversions and constants ---------------------------------------------------------------- */
 
 int32_t mica_plan_converted(mica_planner *planner, const mica_op *op, int32_t id, mrt_dtype dtype) {
     if (id < 0) {

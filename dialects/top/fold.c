@@ -31,7 +31,7 @@ static void take_result(void *user, uint32_t index, const mrt_tensor *result) {
     replace_result(user, index, result->data);
 }
 
-/* --- ops without a kernel ---------------------------------------------------------------------------- */
+/* --- ops without a kernel --------------------------------------------------------------------- */
 
 static bool can_fold_shape(const mica_op *op) {
     mica_shape shape;
@@ -110,7 +110,7 @@ static mica_status fold_fill(mica_op *op) {
     return MICA_OK;
 }
 
-/* --- all ops ------------------------------------------------------------------------------------------ */
+/* --- all ops ---------------------------------------------------------------------------------- */
 
 bool mica_top_can_fold(const mica_op *op) {
     if (mica_op_is(op, "top.Shape")) {

@@ -7,7 +7,7 @@ static mica_type element_of_input(const mica_op *op) {
     return mica_result_element(op, mica_op_operand(op, 0));
 }
 
-/* --- Concat ------------------------------------------------------------------------------------------ */
+/* --- Concat ----------------------------------------------------------------------------------- */
 
 /* Shape of the result; *out_known false when an operand's shape is unknown. */
 static mica_status concat_shape(const mica_op *op, mica_shape *out, bool *out_known) {
@@ -63,7 +63,7 @@ mica_status mica_plan_concat(const mica_op *op, mica_planner *planner) {
     return mica_plan_with_relu(planner, op, MRT_K_concat, &params);
 }
 
-/* --- Slice ------------------------------------------------------------------------------------------- */
+/* --- Slice ------------------------------------------------------------------------------------ */
 
 typedef struct slice_axis {
     int64_t start, step, count;
@@ -144,7 +144,7 @@ mica_status mica_plan_slice(const mica_op *op, mica_planner *planner) {
     return mica_plan_move(planner, op, MRT_K_slice, &params);
 }
 
-/* --- Split ------------------------------------------------------------------------------------------- */
+/* --- Split ------------------------------------------------------------------------------------ */
 
 mica_status mica_verify_split(const mica_op *op) {
     mica_shape x;
@@ -197,7 +197,7 @@ mica_status mica_plan_split(const mica_op *op, mica_planner *planner) {
     return MICA_OK;
 }
 
-/* --- Pad --------------------------------------------------------------------------------------------- */
+/* --- Pad -------------------------------------------------------------------------------------- */
 
 static const char pad_modes[] = "constant|reflect|edge|wrap"; /* in the order of MRT_PAD_* */
 

@@ -100,7 +100,7 @@ mica_status mica_plan_gather_nd(const mica_op *op, mica_planner *planner) {
     return mica_plan_move(planner, op, MRT_K_gather_nd, &params);
 }
 
-/* --- scatter ------------------------------------------------------------------------------------------ */
+/* --- scatter ---------------------------------------------------------------------------------- */
 
 static const char reductions[] = "none|add|mul|max|min"; /* in the order of MRT_SCATTER_* */
 
@@ -124,7 +124,7 @@ mica_status mica_plan_scatter_nd(const mica_op *op, mica_planner *planner) {
     return plan_scatter(op, planner, MRT_K_scatter_nd, 0);
 }
 
-/* --- one-hot ------------------------------------------------------------------------------------------ */
+/* --- one-hot ---------------------------------------------------------------------------------- */
 
 /* Axis of the result where the vectors lie. */
 static mica_status one_hot_axis(const mica_op *op, int rank, int *out) {

@@ -106,7 +106,7 @@ mica_status mica_infer_matmul(const mica_op *op, mica_type *out_results) {
                                    out_results);
 }
 
-/* --- plan --------------------------------------------------------------------------------------------- */
+/* --- plan ------------------------------------------------------------------------------------- */
 
 /* Puts a dimension of size 1 before axis `at`. A shape that is full can only come from a result type
  * that is wrong anyway; the kernel refuses it. */

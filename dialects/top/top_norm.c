@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-/* --- per-channel operands ------------------------------------------------------------------------- */
+/* --- per-channel operands --------------------------------------------------------------------- */
 
 /* Channels of a [N, C, ...] operand 0; false when its shape is unknown. */
 static mica_status read_channels(const mica_op *op, int64_t *out, bool *out_known) {
@@ -39,7 +39,7 @@ static int32_t channel_operand(mica_planner *planner, const mica_op *op, uint32_
                    : mica_plan_fill_f32(planner, channels, value);
 }
 
-/* --- batch norm, scale, group norm, instance norm ---------------------------------------------------- */
+/* --- batch norm, scale, group norm, instance norm --------------------------------------------- */
 
 mica_status mica_verify_batch_norm(const mica_op *op) {
     return verify_channels(op, 1);
@@ -127,7 +127,7 @@ mica_status mica_plan_group_norm(const mica_op *op, mica_planner *planner) {
     return mica_planner_step_ids(planner, op, MRT_K_group_norm_f32, &params, in, 3, &out, 1);
 }
 
-/* --- layer norm, RMS norm ------------------------------------------------------------------------------ */
+/* --- layer norm, RMS norm --------------------------------------------------------------------- */
 
 mica_status mica_verify_layer_norm(const mica_op *op) {
     mica_shape x, s, joined;
@@ -213,7 +213,7 @@ mica_status mica_plan_rms_norm(const mica_op *op, mica_planner *planner) {
     return mica_planner_step_ids(planner, op, MRT_K_rms_norm_f32, &params, in, 2, &out, 1);
 }
 
-/* --- LRN, softmax ---------------------------------------------------------------------------------------- */
+/* --- LRN, softmax ----------------------------------------------------------------------------- */
 
 mica_status mica_plan_lrn(const mica_op *op, mica_planner *planner) {
     const mrt_norm_params params = {.axis = 1,

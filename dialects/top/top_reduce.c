@@ -92,7 +92,7 @@ mica_status mica_plan_reduce(const mica_op *op, mica_planner *planner) {
     return mica_planner_step(planner, op, MRT_K_reduce, &params);
 }
 
-/* --- arg --------------------------------------------------------------------------------------------- */
+/* --- arg -------------------------------------------------------------------------------------- */
 
 mica_status mica_infer_arg(const mica_op *op, mica_type *out_results) {
     mica_shape x, y = {0};
@@ -124,7 +124,7 @@ mica_status mica_plan_arg(const mica_op *op, mica_planner *planner) {
     return mica_planner_step(planner, op, MRT_K_arg, &params);
 }
 
-/* --- top-k ------------------------------------------------------------------------------------------- */
+/* --- top-k ------------------------------------------------------------------------------------ */
 
 mica_status mica_infer_topk(const mica_op *op, mica_type *out_results) {
     mica_shape x;
@@ -156,7 +156,7 @@ mica_status mica_plan_topk(const mica_op *op, mica_planner *planner) {
     return mica_planner_step(planner, op, MRT_K_topk, &params);
 }
 
-/* --- cumulative sum ---------------------------------------------------------------------------------- */
+/* --- cumulative sum --------------------------------------------------------------------------- */
 
 mica_status mica_plan_cumsum(const mica_op *op, mica_planner *planner) {
     MICA_TRY(mica_plan_no_quant(planner, op));

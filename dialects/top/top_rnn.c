@@ -37,7 +37,7 @@ static int direction_count(const mica_op *op) {
     return direction_of(op) == MRT_RNN_BIDIRECTIONAL ? 2 : 1;
 }
 
-/* --- activations --------------------------------------------------------------------------------- */
+/* --- activations ------------------------------------------------------------------------------ */
 
 /* ONNX function, runtime code, and the defaults of its parameters. Only functions with parameters
  * consume values of activation_alpha and activation_beta. */
@@ -97,7 +97,7 @@ static mica_status read_functions(const mica_op *op, const rnn_function *out[6],
     return MICA_OK;
 }
 
-/* --- checks and shapes ------------------------------------------------------------------------------- */
+/* --- checks and shapes ------------------------------------------------------------------------ */
 
 static mica_status check_shape(const mica_op *op, uint32_t i, const mica_shape *expected) {
     mica_shape s;
@@ -164,7 +164,7 @@ mica_status mica_infer_rnn(const mica_op *op, mica_type *out_results) {
     return MICA_OK;
 }
 
-/* --- plan -------------------------------------------------------------------------------------------- */
+/* --- plan ------------------------------------------------------------------------------------- */
 
 static mica_status plan(const mica_op *op, mica_planner *planner) {
     const rnn_function *list[6];

@@ -26,7 +26,7 @@ static mica_type element_of_input(const mica_op *op) {
     return mica_result_element(op, mica_op_operand(op, 0));
 }
 
-/* --- Reshape --------------------------------------------------------------------------------------- */
+/* --- Reshape ---------------------------------------------------------------------------------- */
 
 mica_status mica_verify_reshape(const mica_op *op) {
     mica_shape shape;
@@ -96,7 +96,7 @@ mica_status mica_plan_reshape(const mica_op *op, mica_planner *planner) {
     return mica_planner_alias(planner, op);
 }
 
-/* --- Permute --------------------------------------------------------------------------------------- */
+/* --- Permute ---------------------------------------------------------------------------------- */
 
 mica_status mica_verify_permute(const mica_op *op) {
     mica_shape x, order;
@@ -138,7 +138,7 @@ mica_status mica_plan_permute(const mica_op *op, mica_planner *planner) {
     return mica_plan_move(planner, op, MRT_K_permute, &params);
 }
 
-/* --- Expand, Tile ----------------------------------------------------------------------------------- */
+/* --- Expand, Tile ----------------------------------------------------------------------------- */
 
 mica_status mica_infer_expand(const mica_op *op, mica_type *out_results) {
     mica_shape x, shape, y;
@@ -177,7 +177,7 @@ mica_status mica_plan_tile(const mica_op *op, mica_planner *planner) {
     return mica_plan_move(planner, op, MRT_K_tile, NULL);
 }
 
-/* --- Shape, ConstantFill, Range ------------------------------------------------------------------------ */
+/* --- Shape, ConstantFill, Range --------------------------------------------------------------- */
 
 /* A negative bound counts from the end; both are clamped: ONNX Shape-15. */
 static int clamp_axis(int64_t axis, int rank) {

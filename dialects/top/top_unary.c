@@ -5,7 +5,7 @@
 
 #include <math.h>
 
-/* --- shapes shared by many families ------------------------------------------------------------- */
+/* --- shapes shared by many families ----------------------------------------------------------- */
 
 mica_status mica_infer_same(const mica_op *op, mica_type *out_results) {
     mica_shape x;
@@ -37,7 +37,7 @@ mica_status mica_infer_predicate(const mica_op *op, mica_type *out_results) {
                               out_results);
 }
 
-/* --- DtypeCast ------------------------------------------------------------------------------------- */
+/* --- DtypeCast -------------------------------------------------------------------------------- */
 
 mica_status mica_verify_dtype_cast(const mica_op *op) {
     const char *to = mica_op_str(op, "to");
@@ -59,7 +59,7 @@ mica_status mica_plan_dtype_cast(const mica_op *op, mica_planner *planner) {
     return mica_planner_step(planner, op, MRT_K_cast, &params);
 }
 
-/* --- functions ---------------------------------------------------------------------------------------- */
+/* --- functions -------------------------------------------------------------------------------- */
 
 mica_status mica_plan_unary(const mica_op *op, mica_planner *planner) {
     MICA_TRY(mica_plan_no_quant(planner, op));

@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-/* --- making constants ------------------------------------------------------------------------------ */
+/* --- making constants ------------------------------------------------------------------------- */
 
 /* The name, or the first of name_1, name_2, ... that no weight has. */
 static const char *free_name(mica_module *module, const char *name) {
@@ -73,7 +73,7 @@ mica_value *mica_top_none(mica_builder *builder) {
     return mica_op_result(mica_build(&at, &state), 0);
 }
 
-/* --- reading constants ----------------------------------------------------------------------------- */
+/* --- reading constants ------------------------------------------------------------------------ */
 
 bool mica_is_weight(const mica_value *value) {
     return value && value->def && mica_op_is(value->def, "top.Weight");

@@ -275,7 +275,7 @@ FAMILY(reduce_cases)
 FAMILY(move_cases)
 FAMILY(rnn_cases)
 
-/* --- inference from constants --------------------------------------------------------------------- */
+/* --- inference from constants ----------------------------------------------------------------- */
 
 static mica_value *constant_i64(mica_builder *builder, const char *name, int rank, int64_t count,
                                 const int64_t *values) {

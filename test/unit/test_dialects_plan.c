@@ -7,7 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-/* --- running text -------------------------------------------------------------------------------- */
+/* --- running text ----------------------------------------------------------------------------- */
 
 /* Named constant for a module. */
 typedef struct constant {
@@ -73,7 +73,7 @@ static void check_error(const char *text, const constant *constants, size_t n,
     dialect_case_end(&c);
 }
 
-/* --- float ------------------------------------------------------------------------------------------ */
+/* --- float ------------------------------------------------------------------------------------ */
 
 /* Input -> Conv with relu -> Add of itself -> Concat with relu limit, returned after a Reshape. */
 static const char float_text[] =
@@ -168,7 +168,7 @@ START_TEST(test_rnn_directions) {
 }
 END_TEST
 
-/* --- integers ---------------------------------------------------------------------------------------- */
+/* --- integers --------------------------------------------------------------------------------- */
 
 #define Q_IN "!quant.uniform<i8:f32, 0.5:-10>"
 #define Q_OUT "!quant.uniform<i8:f32, 1.0:5>"
@@ -277,7 +277,7 @@ START_TEST(test_integer_tail) {
 }
 END_TEST
 
-/* --- errors -------------------------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 START_TEST(test_errors) {
     const float w[2] = {1, -1};
@@ -306,7 +306,7 @@ START_TEST(test_errors) {
 }
 END_TEST
 
-/* --- folding -------------------------------------------------------------------------------------------- */
+/* --- folding ---------------------------------------------------------------------------------- */
 
 static mica_value *weight_i64(mica_builder *b, const char *name, int64_t count,
                               const int64_t *values) {
