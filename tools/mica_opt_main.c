@@ -345,17 +345,39 @@ static int write_output(const settings *s, const mica_strbuf *out) {
     return TOOL_OK;
 }
 
+static mica_status read_stdin(char **out, size_t *out_length, mica_error *err) {
+    mica_strbuf text = {0};
+    char block[65536];
+    size_t n;
+    while ((n = fread(block, 1, sizeof block, stdin)) > 0) {
+        if (text.len + n > MAX_INPUT_BYTES) {
+            mica_strbuf_free(&text);
+            return mica_fail(err, "standard input is larger than %zu bytes", MAX_INPUT_BYTES);
+        }
+        mica_strbuf_appendn(&text, block, n);
+    }
+    if (ferror(stdin)) {
+        mica_strbuf_free(&text);
+        return mica_fail(err, "cannot read standard input");
+    }
+    *out_length = text.len;
+    *out = mica_strbuf_take(&text);
+    return MICA_OK;
+}
+
 static int run(const settings *s) {
     char *text = NULL;
     size_t length = 0;
     mica_error err = {0};
     bool from_stdin = strcmp(s->input, "-") == 0;
-    if (mica_read_file(from_stdin ? "/dev/stdin" : s->input, MAX_INPUT_BYTES, &text, &length,
-                       &err) != MICA_OK) {
+    mica_status status =
+        from_stdin ? read_stdin(&text, &length, &err)
+                   : mica_read_file(s->input, MAX_INPUT_BYTES, &text, &length, &err);
+    if (status != MICA_OK) {
         return fail(err.text);
     }
     mica_strbuf out = {0};
-    mica_status status = process_all(s, text, length, from_stdin ? "<stdin>" : s->input, &out);
+    status = process_all(s, text, length, from_stdin ? "<stdin>" : s->input, &out);
     int code = status == MICA_OK ? TOOL_OK : TOOL_FAILED;
     if (status == MICA_OK && !s->verify_diagnostics && !(s->output && s->weights)) {
         code = write_output(s, &out);

@@ -73,7 +73,7 @@ static mica_status run_dataset(const settings *s, tool_model *model, mica_error 
     if (s->labels != NULL && (labels = read_labels(s->labels, arena, err)) == NULL) {
         return MICA_FAIL;
     }
-    mica_dataset *dataset = mica_dataset_open(model->module, s->dataset, s->data_list, s->input_num, err);
+    mica_dataset *dataset = tool_model_dataset(model, NULL, s->dataset, s->data_list, s->input_num, err);
     mica_status status = dataset != NULL ? MICA_OK : MICA_FAIL;
     const size_t n = dataset != NULL ? mica_dataset_count(dataset) : 0;
     double *seconds = mica_alloc((n + 1) * sizeof *seconds);
@@ -125,7 +125,7 @@ static mica_status run_bench(const settings *s, tool_model *model) {
 }
 
 static mica_status run_single(const settings *s, tool_model *model, mica_error *err) {
-    mica_dataset *sample = mica_dataset_of_files(model->module, s->input, err);
+    mica_dataset *sample = tool_model_dataset(model, s->input, NULL, NULL, 0, err);
     mica_status status = sample != NULL ? tool_model_run(model, sample, 0, err) : MICA_FAIL;
     mica_dataset_close(sample);
     if (status == MICA_OK) {

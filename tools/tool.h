@@ -49,6 +49,10 @@ mica_status tool_model_open(const char *path, const char *input_shapes, bool kee
 mica_status tool_model_of(mica_module *module, bool keep_all, int threads, tool_model *out,
                           mica_error *err);
 void tool_model_close(tool_model *model);
+/* The samples of --input (files) or of --dataset / --data_list, opened for the model's inputs; npz
+ * samples may hold any other tensor of the model. Exactly one of the three is set. */
+mica_dataset *tool_model_dataset(const tool_model *model, const char *files, const char *folder,
+                                 const char *list, int64_t limit, mica_error *err);
 /* Reads sample i into the inputs and runs. */
 mica_status tool_model_run(tool_model *model, const mica_dataset *dataset, size_t i,
                            mica_error *err);

@@ -126,6 +126,17 @@ void tool_model_close(tool_model *model) {
     *model = (tool_model){0};
 }
 
+mica_dataset *tool_model_dataset(const tool_model *model, const char *files, const char *folder,
+                                 const char *list, int64_t limit, mica_error *err) {
+    mica_dataset *dataset = files != NULL
+                                ? mica_dataset_of_files(model->module, files, err)
+                                : mica_dataset_open(model->module, folder, list, limit, err);
+    for (int32_t id = 0; dataset != NULL && id < model->plan->n_tensors; ++id) {
+        mica_dataset_know(dataset, model->plan->tensors[id].info.name);
+    }
+    return dataset;
+}
+
 /* Rule quantize over a whole input. */
 static void quantize_into(mrt_tensor *target, const float *x) {
     int64_t low = 0;

@@ -68,6 +68,10 @@ void mica_dataset_close(mica_dataset *dataset) {
     }
 }
 
+void mica_dataset_know(mica_dataset *dataset, const char *tensor) {
+    mica_map_set(dataset->names, tensor, NULL);
+}
+
 size_t mica_dataset_count(const mica_dataset *dataset) { return dataset->samples.len; }
 
 const char *mica_dataset_name(const mica_dataset *dataset, size_t i) {

@@ -20,6 +20,8 @@ mica_dataset *mica_dataset_open(mica_module *module, const char *folder, const c
 /* One sample from a comma-joined list of files, as --test_input has it. */
 mica_dataset *mica_dataset_of_files(mica_module *module, const char *files, mica_error *err);
 void mica_dataset_close(mica_dataset *dataset);
+/* Lets npz samples hold `tensor` beside the inputs (names of the module's tensors are known already). */
+void mica_dataset_know(mica_dataset *dataset, const char *tensor);
 size_t mica_dataset_count(const mica_dataset *dataset);
 /* File name(s) of sample i, for messages. */
 const char *mica_dataset_name(const mica_dataset *dataset, size_t i);

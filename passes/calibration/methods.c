@@ -26,17 +26,15 @@ static mica_range method_percentile9999(const mica_histogram *h) {
 
 /* --- kl ----------------------------------------------------------------------------------------- */
 
-enum { KL_LEVELS = 128 };
-
-/* Divergence when |x| is clipped after `cut` bins and quantized to KL_LEVELS levels. P is the
- * clipped distribution with the tail in its last bin; Q spreads each level evenly over its bins that
- * are not empty. Level g covers bins [g * cut / L, (g + 1) * cut / L). */
-static double divergence(const uint64_t *bins, int cut, double inside, double tail) {
+/* Divergence when |x| is clipped after `cut` bins and quantized to `levels` levels. P is the clipped
+ * distribution with the tail in its last bin; Q spreads each level evenly over its bins that are not
+ * empty. Level g covers bins [g * cut / levels, (g + 1) * cut / levels). */
+static double divergence(const uint64_t *bins, int cut, int levels, double inside, double tail) {
     double sum = 0.0;
     const double total = inside + tail;
-    for (int g = 0; g < KL_LEVELS; ++g) {
-        const int begin = g * cut / KL_LEVELS;
-        const int end = (g + 1) * cut / KL_LEVELS;
+    for (int g = 0; g < levels; ++g) {
+        const int begin = (int)((int64_t)g * cut / levels);
+        const int end = (int)((int64_t)(g + 1) * cut / levels);
         double mass = 0.0;
         int filled = 0;
         for (int i = begin; i < end; ++i) {
@@ -54,10 +52,16 @@ static double divergence(const uint64_t *bins, int cut, double inside, double ta
     return sum;
 }
 
+/* The divergence alone rewards clipping of sharply peaked distributions without bound: with one bin per
+ * level, Q equals P but for the tail. Therefore at least KL_KEEP of the values stay inside, and an
+ * unsigned tensor is judged by the 256 levels that it really has. */
 static mica_range method_kl(const mica_histogram *h) {
+    const double KL_KEEP = 0.9999;
+    enum { STEP = 8 };
     uint64_t bins[BINS];
     const int used = mica_histogram_magnitudes(h, true, bins);
-    if (used <= KL_LEVELS) {
+    const int levels = h->is_signed ? 128 : 256;
+    if (used <= levels) {
         return method_max(h);
     }
     double all = 0.0;
@@ -68,14 +72,14 @@ static mica_range method_kl(const mica_histogram *h) {
     double least = HUGE_VAL;
     int best = used;
     int at = 0;
-    for (int cut = KL_LEVELS; cut <= used; cut += cut + 8 > used && cut < used ? used - cut : 8) {
+    for (int cut = levels; cut <= used; cut += cut + STEP > used && cut < used ? used - cut : STEP) {
         for (; at < cut; ++at) {
             inside += (double)bins[at];
         }
-        if (inside <= 0.0) {
+        if (inside < KL_KEEP * all) {
             continue;
         }
-        const double d = divergence(bins, cut, inside, all - inside);
+        const double d = divergence(bins, cut, levels, inside, all - inside);
         if (d < least) {
             least = d;
             best = cut;

@@ -47,6 +47,27 @@ static bool binary_int8(mica_lowering *l, const mica_op *op, mica_value *operand
     return operands[0] != NULL && operands[1] != NULL;
 }
 
+/* True when the whole range of an operand lies within one step of the result: a mask of huge negative
+ * numbers leaves nothing of what it is added to. */
+static bool vanishes(mica_lowering *l, const mica_op *op, mica_type out) {
+    for (uint32_t i = 0; i < 2; ++i) {
+        const mica_type in = mica_lower_quant_type(l, mica_op_operand(op, i));
+        if (in != NULL && 255.0 * mica_lower_scale_of(in) < mica_lower_scale_of(out)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* True when every user runs in float anyway: computing this op in float too saves the casts on both
+ * sides and an 8-bit rounding (residual sums before a layer norm, masks before a softmax). */
+static bool feeds_only_float(const mica_op *op) {
+    const mica_use *use = op->results[0].first_use;
+    for (; use != NULL && mica_lower_hook(use->user) == mica_lower_float; use = use->next) {
+    }
+    return use == NULL && op->results[0].first_use != NULL;
+}
+
 static const char *tpu_name(mica_lowering *l, const mica_op *op) {
     return mica_arena_printf(l->tpu->arena, "tpu.%s", op->name + strlen("top."));
 }
@@ -59,10 +80,16 @@ mica_status mica_lower_add(mica_lowering *l, const mica_op *op, mica_mode mode) 
     if (lone != NULL) {
         return mica_lower_lut(l, op, lone);
     }
+    if (feeds_only_float(op)) {
+        return mica_lower_fallback(l, op, "all its users run in float");
+    }
     mica_value *operands[2];
     mica_type out = NULL;
     if (!binary_int8(l, op, operands, &out)) {
         return mica_lower_fallback(l, op, "no calibration for an operand or the result");
+    }
+    if (vanishes(l, op, out)) {
+        return mica_lower_fallback(l, op, "an operand is smaller than one step of the result (a mask?)");
     }
     const double sign = mica_op_is(op, "top.Sub") ? -1.0 : 1.0;
     int64_t m[2];
@@ -86,6 +113,9 @@ mica_status mica_lower_mul(mica_lowering *l, const mica_op *op, mica_mode mode) 
     const mica_value *lone = lone_operand(op);
     if (lone != NULL) {
         return mica_lower_lut(l, op, lone);
+    }
+    if (feeds_only_float(op)) {
+        return mica_lower_fallback(l, op, "all its users run in float");
     }
     mica_value *operands[2];
     mica_type out = NULL;

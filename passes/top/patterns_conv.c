@@ -176,16 +176,21 @@ static bool add_into_scale(mica_rewriter *rewriter, mica_op *op) {
     return true;
 }
 
-/* Zero padding of the spatial axes becomes padding of the window op after it. */
+/* Padding of the spatial axes becomes padding of the window op after it. */
 static bool pad_into_window(mica_rewriter *rewriter, mica_op *op) {
     const bool is_conv = mica_op_is(op, "top.Conv");
     const bool is_avg = mica_op_is(op, "top.AvgPool");
-    if (!is_conv && !is_avg) {
+    const bool is_max = mica_op_is(op, "top.MaxPool") && op->n_results == 1;
+    if (!is_conv && !is_avg && !is_max) {
         return false;
     }
     mica_op *pad = mica_sole_producer(mica_op_operand(op, 0), "top.Pad");
-    if (pad == NULL || strcmp(mica_op_str(pad, "mode"), "constant") != 0 ||
-        mica_op_f64(pad, "val") != 0.0) {
+    if (pad == NULL || strcmp(mica_op_str(pad, "mode"), "constant") != 0) {
+        return false;
+    }
+    /* What a maximum never picks: the lowest f32 or less. */
+    const double val = mica_op_f64(pad, "val");
+    if (is_max ? val > -3.4028234e38 : val != 0.0) {
         return false;
     }
     size_t n = 0;
@@ -211,7 +216,7 @@ static bool pad_into_window(mica_rewriter *rewriter, mica_op *op) {
     if (is_avg && had_pads && !mica_op_bool(op, "count_include_pad")) {
         return false;
     }
-    if (is_avg && mica_op_bool(op, "ceil_mode")) {
+    if (!is_conv && mica_op_bool(op, "ceil_mode")) {
         return false;
     }
     mica_op_set_i64s(op, "pads", pads, 2 * spatial);
@@ -230,6 +235,6 @@ const mica_pattern mica_patterns_conv[] = {
     {"scale-into-conv", "top.Scale", scale_into_conv, "Scale after Conv or Deconv"},
     {"channel-const", NULL, channel_const, "Mul or Add of one constant per channel"},
     {"add-into-scale", "top.Add", add_into_scale, "Add of one constant per channel after Scale"},
-    {"pad-into-window", NULL, pad_into_window, "zero Pad before Conv or AvgPool"},
+    {"pad-into-window", NULL, pad_into_window, "zero Pad before Conv or AvgPool, lowest Pad before MaxPool"},
 };
 const size_t mica_patterns_conv_count = sizeof mica_patterns_conv / sizeof mica_patterns_conv[0];
