@@ -1,0 +1,2 @@
+"top.Cnov"() : () -> () loc("first")
+"tpu.Lto"() : () -> () loc("second")

@@ -1,0 +1,2 @@
+"top.Cnov"() : () -> () // expected-warning {{on the same line}}
+// expected-error {{something else}}
