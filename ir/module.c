@@ -27,8 +27,31 @@ void mica_module_destroy(mica_module *module) {
     if (!module) {
         return;
     }
+    /* The module struct may live in the arena of another module (mica_module_swap), which the
+     * release of the constants may free. */
+    mica_arena *arena = module->arena;
     mica_weights_destroy(module->weights);
-    mica_arena_destroy(module->arena); /* the module itself lives there */
+    mica_arena_destroy(arena);
+}
+
+/* Nesting is bounded by the parser. */
+static void set_owner(mica_op *op, mica_module *module) {
+    op->owner = module;
+    for (uint32_t r = 0; r < op->n_regions; ++r) {
+        for (mica_block *block = op->regions[r]->first; block; block = block->next) {
+            for (mica_op *inner = block->first; inner; inner = inner->next) {
+                set_owner(inner, module);
+            }
+        }
+    }
+}
+
+void mica_module_swap(mica_module *a, mica_module *b) {
+    const mica_module old = *a;
+    *a = *b;
+    *b = old;
+    set_owner(a->op, a);
+    set_owner(b->op, b);
 }
 
 mica_block *mica_module_body(mica_module *module) {

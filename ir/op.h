@@ -66,6 +66,9 @@ struct mica_module {
 
 mica_module *mica_module_create(mica_context *context, mica_loc loc);
 void mica_module_destroy(mica_module *module);
+/* Exchanges all that is in two modules; pointers to ops and values stay valid. For passes that make a
+ * new module and hand it out under the old identity. */
+void mica_module_swap(mica_module *a, mica_module *b);
 mica_block *mica_module_body(mica_module *module);
 /* The function called `name` (a func.func op), or NULL. */
 mica_op *mica_module_func(mica_module *module, const char *name);

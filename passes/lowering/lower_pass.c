@@ -30,15 +30,6 @@ mica_status mica_pass_import_calibration_table(mica_module *module,
 
 static void release_module(void *module) { mica_module_destroy(module); }
 
-/* A pass keeps the identity of its module: contents are exchanged, and the old ones live on with the
- * new constants, which borrow from them. */
-static void exchange(mica_module *module, mica_module *made) {
-    const mica_module old = *module;
-    *module = *made;
-    *made = old;
-    mica_weights_keep(module->weights, made, release_module);
-}
-
 mica_status mica_pass_convert_top_to_tpu(mica_module *module, const mica_pass_options *options) {
     mica_error err;
     mica_lowering_options lowering = {.asymmetric = option_true(options, "asymmetric")};
@@ -68,7 +59,9 @@ mica_status mica_pass_convert_top_to_tpu(mica_module *module, const mica_pass_op
     }
     mica_qtable_destroy(qtable);
     if (status == MICA_OK) {
-        exchange(module, made);
+        /* The old contents live on with the new constants, which borrow from them. */
+        mica_module_swap(module, made);
+        mica_weights_keep(module->weights, made, release_module);
     }
     return status;
 }
