@@ -4,7 +4,6 @@
 #include "ir/text.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <string.h>
 
 /* Mixes 8 bytes at a time; only speed depends on its quality, never any output. */
@@ -151,8 +150,8 @@ static void register_default(mica_context *context, const mica_op_info *info,
     }
     mica_attr value = mica_parse_attr(context, row->fallback);
     if (!value) {
-        fprintf(stderr, "bad default '%s' of attribute '%s' of '%s'\n", row->fallback, row->name,
-                info->name);
+        mica_emit_error(context, NULL, "bad default '%s' of attribute '%s' of '%s'", row->fallback,
+                        row->name, info->name);
         assert(!"default of an attribute row must parse");
         return;
     }

@@ -9,7 +9,7 @@
  * NULL after diagnostics on error. Accepts generic and pretty forms of builtin.module, func.func and
  * return; unregistered ops in generic form; location aliases, forward and backward. */
 mica_module *mica_parse(mica_context *context, const char *text, size_t length, const char *file);
-/* Reads a file; loads the weights npz named by module.weight_file (relative to the file) when the
+/* Reads and verifies a file (mica_parse alone does not verify); loads the weights npz named by module.weight_file (relative to the file) when the
  * attribute is there and `with_weights`. */
 mica_module *mica_parse_file(mica_context *context, const char *path, bool with_weights);
 
