@@ -9,8 +9,8 @@
  * NULL after diagnostics on error. Accepts generic and pretty forms of builtin.module, func.func and
  * return; unregistered ops in generic form; location aliases, forward and backward. */
 mica_module *mica_parse(mica_context *context, const char *text, size_t length, const char *file);
-/* Reads and verifies a file (mica_parse alone does not verify); loads the weights npz named by module.weight_file (relative to the file) when the
- * attribute is there and `with_weights`. */
+/* Reads and verifies a file (mica_parse alone does not verify); with `with_weights` it also loads the
+ * npz that the attribute module.weight_file names, relative to the file. */
 mica_module *mica_parse_file(mica_context *context, const char *path, bool with_weights);
 
 /* Prints module or op with locations. */
