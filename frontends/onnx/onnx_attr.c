@@ -111,10 +111,13 @@ double mica_onnx_attr_f(mica_onnx_node *node, const char *name, double fallback)
     return a != NULL ? (double)a->f : fallback;
 }
 
+static const char *copy_text(mica_arena *arena, const ProtobufCBinaryData *text) {
+    return text->len > 0 ? mica_arena_strndup(arena, (const char *)text->data, text->len) : "";
+}
+
 const char *mica_onnx_attr_s(mica_onnx_node *node, const char *name, const char *fallback) {
     const Onnx__AttributeProto *a = find(node, name, TYPE(STRING));
-    return a != NULL ? mica_arena_strndup(node->importer->arena, (const char *)a->s.data, a->s.len)
-                     : fallback;
+    return a != NULL ? copy_text(node->importer->arena, &a->s) : fallback;
 }
 
 const char *mica_onnx_attr_choice(mica_onnx_node *node, const char *name, const char *fallback,
@@ -165,8 +168,7 @@ const char *const *mica_onnx_attr_strings(mica_onnx_node *node, const char *name
     }
     const char **values = mica_arena_array(node->importer->arena, a->n_strings, sizeof *values);
     for (size_t i = 0; i < a->n_strings; i++) {
-        values[i] = mica_arena_strndup(node->importer->arena, (const char *)a->strings[i].data,
-                                       a->strings[i].len);
+        values[i] = copy_text(node->importer->arena, &a->strings[i]);
     }
     return values;
 }

@@ -160,15 +160,18 @@ mica_value *mica_onnx_where(mica_onnx_node *node, const char *suffix, mica_value
     return mica_onnx_done(node, mica_onnx_op(node, "top.Where", suffix, operands, 3, 1));
 }
 
-/* A reshaped constant shares its bytes. */
-static mica_value *reshape_weight(mica_onnx_node *node, const char *suffix, mica_value *x, int rank,
-                                  const int64_t *dims) {
+/* A reshaped constant shares the bytes of the model; those of a computed one, which the store owns
+ * and forgets with its last user, are copied. */
+static mica_value *reshape_weight(mica_onnx_node *node, const char *suffix, mica_value *x,
+                                  const mrt_shape *shape) {
     const mica_ndarray *array = mica_weight_data(x);
     if (array == NULL) {
         return NULL;
     }
-    return mica_top_weight_borrow(&node->importer->builder, output_name(node, 0, suffix),
-                                  mica_type_element(x->type), rank, dims, array->data);
+    const mrt_dtype type = mica_onnx_type(x);
+    return mica_map_has(node->importer->borrowed, mica_value_name(x))
+               ? mica_onnx_weight_borrow(node, suffix, type, shape, array->data)
+               : mica_onnx_weight(node, suffix, type, shape->rank, shape->dims, array->data);
 }
 
 mica_value *mica_onnx_reshape(mica_onnx_node *node, const char *suffix, mica_value *x, int rank,
@@ -194,7 +197,7 @@ mica_value *mica_onnx_reshape(mica_onnx_node *node, const char *suffix, mica_val
                                                         mica_type_element(x->type), NULL)));
         return NULL;
     }
-    mica_value *constant = reshape_weight(node, suffix, x, rank, dims);
+    mica_value *constant = reshape_weight(node, suffix, x, &shape);
     if (constant != NULL) {
         return constant;
     }
@@ -319,14 +322,20 @@ mica_value *mica_onnx_weight(mica_onnx_node *node, const char *suffix, mrt_dtype
                            mica_type_of_dtype(node->importer->context, dtype), rank, dims, data);
 }
 
+mica_value *mica_onnx_borrow(mica_onnx_importer *im, const char *name, mrt_dtype dtype,
+                             const mrt_shape *shape, const void *data) {
+    mica_value *value =
+        mica_top_weight_borrow(&im->builder, name, mica_type_of_dtype(im->context, dtype),
+                               shape->rank, shape->dims, data);
+    mica_map_set(im->borrowed, mica_value_name(value), NULL);
+    return value;
+}
+
 mica_value *mica_onnx_weight_borrow(mica_onnx_node *node, const char *suffix, mrt_dtype dtype,
                                     const mrt_shape *shape, const void *data) {
-    if (node->failed) {
-        return NULL;
-    }
-    return mica_top_weight_borrow(&node->importer->builder, output_name(node, 0, suffix),
-                                  mica_type_of_dtype(node->importer->context, dtype), shape->rank,
-                                  shape->dims, data);
+    return node->failed ? NULL
+                        : mica_onnx_borrow(node->importer, output_name(node, 0, suffix), dtype,
+                                           shape, data);
 }
 
 mica_value *mica_onnx_i64s(mica_onnx_node *node, const char *suffix, int64_t count,

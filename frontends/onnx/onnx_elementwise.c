@@ -105,10 +105,33 @@ mica_status mica_onnx_convert_clip(mica_onnx_node *node) {
 }
 
 /* --- two operands ---------------------------------------------------------------------------------- */
+/* Before opset 7 the second operand was aligned with axis `axis` of the first, when `broadcast` said
+ * so; a slope of PRelu always with the channels. */
+static mica_value *old_alignment(mica_onnx_node *node, mica_value *a, mica_value *b) {
+    const mrt_shape whole = mica_onnx_shape(a), part = mica_onnx_shape(b);
+    const bool slope = strcmp(node->row->detail, "top.PRelu") == 0;
+    int64_t axis = mica_onnx_attr_i(node, "axis", slope ? 1 : whole.rank - part.rank);
+    const bool broadcast = slope || mica_onnx_attr_bool(node, "broadcast", false);
+    if (!broadcast || mrt_shape_count(&part) == 1 || part.rank == whole.rank) {
+        return b;
+    }
+    axis += axis < 0 ? whole.rank : 0;
+    int64_t dims[MRT_MAX_RANK];
+    if (axis < 0 || axis + part.rank > whole.rank) {
+        mica_onnx_error(node, "attribute 'axis' has value %" PRId64 " for ranks %d and %d", axis,
+                        whole.rank, part.rank);
+        return NULL;
+    }
+    for (int i = 0; i < whole.rank; i++) {
+        dims[i] = i >= axis && i < axis + part.rank ? part.dims[i - axis] : 1;
+    }
+    return mica_onnx_reshape(node, "aligned", b, whole.rank, dims);
+}
+
 mica_status mica_onnx_convert_binary(mica_onnx_node *node) {
-    return mica_onnx_alias(node, 0,
-                           mica_onnx_binary(node, node->row->detail, NULL, mica_onnx_in(node, 0),
-                                            mica_onnx_in(node, 1)));
+    mica_value *a = mica_onnx_in(node, 0), *b = mica_onnx_in(node, 1);
+    b = node->opset < 7 ? old_alignment(node, a, b) : b;
+    return mica_onnx_alias(node, 0, mica_onnx_binary(node, node->row->detail, NULL, a, b));
 }
 
 mica_status mica_onnx_convert_bit_shift(mica_onnx_node *node) {
@@ -132,6 +155,7 @@ mica_status mica_onnx_convert_mod(mica_onnx_node *node) {
 mica_status mica_onnx_convert_pow(mica_onnx_node *node) {
     mica_value *x = mica_onnx_in(node, 0), *y = mica_onnx_in(node, 1);
     const mrt_dtype type = mica_onnx_type(x);
+    y = node->opset < 7 ? old_alignment(node, x, y) : y;
     if (mica_onnx_type(y) == type) {
         return mica_onnx_alias(node, 0, mica_onnx_binary(node, "top.Pow", NULL, x, y));
     }

@@ -275,11 +275,13 @@ mica_status mica_onnx_import(mica_context *context, const char *path,
     im.module = mica_module_create(context, mica_loc_unknown(context));
     im.names = mica_map_create();
     im.externals = mica_map_create();
+    im.borrowed = mica_map_create();
     mica_onnx_push_scope(&im, "");
     const mica_status status = run(&im);
     while (im.scope != NULL) {
         mica_onnx_pop_scope(&im);
     }
+    mica_map_destroy(im.borrowed);
     mica_map_destroy(im.externals);
     mica_map_destroy(im.names);
     mica_arena_destroy(arena);

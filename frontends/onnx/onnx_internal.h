@@ -15,7 +15,7 @@
 #include "utils/vec.h"
 
 enum {
-    MICA_ONNX_MIN_OPSET = 1, /* rows of onnx_ops.def that differed before 7 say so */
+    MICA_ONNX_MIN_OPSET = 1,
     MICA_ONNX_MAX_OPSET = 25,
     MICA_ONNX_MAX_NESTING = 100, /* messages inside messages; 5 per level of subgraphs */
 };
@@ -57,6 +57,7 @@ typedef struct mica_onnx_importer {
     mica_onnx_scope *scope;
     mica_map *names;     /* names of tensors that exist, to keep new names unique */
     mica_map *externals; /* external data files: mica_mapped */
+    mica_map *borrowed;  /* constants whose bytes belong to the model, not to the store */
     int depth;           /* of inlined functions and subgraphs */
     size_t n_nodes;      /* converted so far, subgraphs included: bounds unrolling */
 } mica_onnx_importer;
@@ -253,6 +254,9 @@ mica_value *mica_onnx_gather(mica_onnx_node *node, const char *op, const char *s
 /* The same tensor under the name of output `i`: nothing is made. */
 mica_status mica_onnx_alias(mica_onnx_node *node, size_t i, mica_value *value);
 
+/* A constant with data that lives as long as the module. */
+mica_value *mica_onnx_borrow(mica_onnx_importer *importer, const char *name, mrt_dtype dtype,
+                             const mrt_shape *shape, const void *data);
 /* Constants "<output 0>_<suffix>" (suffix NULL: the output's own name). Data is copied. */
 mica_value *mica_onnx_weight(mica_onnx_node *node, const char *suffix, mrt_dtype dtype, int rank,
                              const int64_t *dims, const void *data);

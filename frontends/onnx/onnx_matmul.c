@@ -35,6 +35,9 @@ mica_status mica_onnx_convert_gemm(mica_onnx_node *node) {
     const double beta = mica_onnx_attr_f(node, "beta", 1.0);
     const bool trans_a = mica_onnx_attr_i(node, "transA", 0) != 0;
     const bool trans_b = mica_onnx_attr_i(node, "transB", 0) != 0;
+    if (node->opset < 7) {
+        mica_onnx_attr_i(node, "broadcast", 0); /* later versions always broadcast */
+    }
     const mrt_shape shape_a = mica_onnx_shape(a), shape_b = mica_onnx_shape(b);
     MICA_TRY(mica_onnx_finish(node));
     if (shape_a.rank != 2 || shape_b.rank != 2) {

@@ -15,6 +15,10 @@ mica_status mica_onnx_convert_batch_norm(mica_onnx_node *node) {
         return mica_onnx_error(node, "attribute 'training_mode' has value 1, expected 0; export "
                                      "the model for inference");
     }
+    if (node->opset < 7 && mica_onnx_attr_i(node, "is_test", 0) == 0) {
+        return mica_onnx_error(node, "attribute 'is_test' has value 0, expected 1; export the "
+                                     "model for inference");
+    }
     if (node->opset < 9 && mica_onnx_attr_i(node, "spatial", 1) != 1) {
         return mica_onnx_error(node, "attribute 'spatial' has value 0, expected 1");
     }
@@ -159,6 +163,8 @@ mica_status mica_onnx_convert_lp_norm(mica_onnx_node *node) {
     }
     mica_value *norm = mica_onnx_reduce(node, "norm", x, p == 1 ? "ReduceL1" : "ReduceL2",
                                         1u << axis, true);
+    const double smallest = 0x1p-126; /* so that zeros stay zeros */
+    norm = mica_onnx_clip(node, "divisor", norm, &smallest, NULL);
     return mica_onnx_alias(node, 0, mica_onnx_binary(node, "top.Div", NULL, x, norm));
 }
 

@@ -50,10 +50,9 @@ mica_value *mica_onnx_entry_value(mica_onnx_importer *im, const char *name,
         mica_emit_error(im->context, im->loc, "initializer '%s': %s", name, err.text);
         return NULL;
     }
-    entry->value = mica_top_weight_borrow(
-        &im->builder, im->scope->prefix[0] == '\0' ? name : mica_onnx_unique(im, name),
-        mica_type_of_dtype(im->context, tensor.dtype), tensor.shape.rank, tensor.shape.dims,
-        tensor.data);
+    entry->value =
+        mica_onnx_borrow(im, im->scope->prefix[0] == '\0' ? name : mica_onnx_unique(im, name),
+                         tensor.dtype, &tensor.shape, tensor.data);
     return entry->value;
 }
 

@@ -14,6 +14,9 @@ mica_status mica_onnx_convert_dropout(mica_onnx_node *node) {
     const mrt_shape shape = mica_onnx_shape(x);
     mica_onnx_attr_f(node, "ratio", 0.5);
     mica_onnx_attr_i(node, "seed", 0);
+    if (node->opset < 7) {
+        mica_onnx_attr_i(node, "is_test", 0);
+    }
     mica_value *training = mica_onnx_in(node, 2);
     double flag = 0.0;
     if (training != NULL && (!mica_weight_scalar(training, &flag) || flag != 0.0)) {
