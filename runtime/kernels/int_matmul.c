@@ -235,6 +235,9 @@ static void pack_turned(const matmul_job *job, const mrt_int_panel *p, const uin
                         size_t step) {
     enum { RUN = 16 };
     const int64_t depth = job->plan.depth;
+    if (p->columns < MRT_INT_COLUMNS) {
+        memset(p->out, 0, (size_t)(p->last - p->first) * step); /* columns that nobody reads */
+    }
     for (int64_t first = p->first; first < p->last; first += RUN) {
         const int64_t last = mrt_min64(p->last, first + RUN);
         for (int j = 0; j < p->columns; ++j) {

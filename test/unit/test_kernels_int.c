@@ -410,7 +410,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("kernels_int");
     TCase *tcase = tcase_create("products");
-    tcase_set_timeout(tcase, 300);
+    tcase_set_timeout(tcase, 900);
     tcase_add_test(tcase, conv_random);
     tcase_add_test(tcase, conv_corners);
     tcase_add_test(tcase, conv_saturation);

@@ -434,7 +434,7 @@ END_TEST
 int main(void) {
     Suite *suite = suite_create("kernels_int_elem");
     TCase *tcase = tcase_create("kernels");
-    tcase_set_timeout(tcase, 300);
+    tcase_set_timeout(tcase, 900);
     tcase_add_test(tcase, add_and_mul);
     tcase_add_test(tcase, average_pool);
     tcase_add_test(tcase, reduce_axes);
