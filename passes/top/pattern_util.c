@@ -39,7 +39,19 @@ mica_op *mica_replace_with(mica_rewriter *rewriter, mica_op *op, const mica_op *
         values[i] = &made->results[i];
     }
     mica_rewriter_replace(rewriter, op, values, op->n_results);
+    if (!mica_no_relu(op)) {
+        mica_op_set_bool(made, "do_relu", true);
+        mica_op_set_f64(made, "relu_limit", mica_op_f64(op, "relu_limit"));
+    }
     return made;
+}
+
+void mica_copy_attrs(mica_op *to, const mica_op *from) {
+    for (uint32_t i = 0; i < from->n_attrs; ++i) {
+        if (strcmp(from->attrs[i].name, "do_relu") != 0 && strcmp(from->attrs[i].name, "relu_limit") != 0) {
+            mica_op_set_attr(to, from->attrs[i].name, from->attrs[i].value);
+        }
+    }
 }
 
 bool mica_split_const(const mica_op *op, mica_value **out_other, mica_value **out_const) {

@@ -11,11 +11,13 @@ mica_op *mica_sole_producer(const mica_value *value, const char *name);
 mica_op *mica_producer(const mica_value *value, const char *name);
 /* Location for an op that does the work of `last` (whose tensor name it keeps) and of `first`. */
 mica_loc mica_merged_loc(const mica_op *last, const mica_op *first);
-/* Replaces `op` by a new op `name` with the same result types, taking op's name. Attributes are set by
- * the caller on the returned op; infer is not needed since shapes are kept. `with` (may be NULL) is a
+/* Replaces `op` by a new op `name` with the same result types, taking op's name and fused activation.
+ * Other attributes are set by the caller on the returned op; infer is not needed since shapes are kept. `with` (may be NULL) is a
  * second op whose location is fused in. */
 mica_op *mica_replace_with(mica_rewriter *rewriter, mica_op *op, const mica_op *with,
                            const char *name, mica_value *const *operands, size_t n_operands);
+/* Copies all attributes but the fused activation, which belongs to the op that was replaced. */
+void mica_copy_attrs(mica_op *to, const mica_op *from);
 /* For a commutative binary op: splits operands into constant and other; false when not exactly one
  * is a constant. */
 bool mica_split_const(const mica_op *op, mica_value **out_other, mica_value **out_const);

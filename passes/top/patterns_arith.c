@@ -24,13 +24,7 @@ static bool div_to_mul(mica_rewriter *rewriter, mica_op *op) {
     if (usable) {
         mica_value *operands[2] = {
             x, mica_new_const(rewriter, op, "reciprocal", c->type->rank, c->type->dims, inverse)};
-        const bool relu = !mica_no_relu(op);
-        const double limit = mica_op_f64(op, "relu_limit");
-        mica_op *made = mica_replace_with(rewriter, op, NULL, "top.Mul", operands, 2);
-        if (relu) {
-            mica_op_set_bool(made, "do_relu", true);
-            mica_op_set_f64(made, "relu_limit", limit);
-        }
+        mica_replace_with(rewriter, op, NULL, "top.Mul", operands, 2);
     }
     mica_free(inverse);
     return usable;

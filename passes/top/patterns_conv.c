@@ -47,18 +47,7 @@ static bool fold_affine(mica_rewriter *rewriter, mica_op *op, mica_op *conv, con
         sum[c] = (float)(old * (factor != NULL ? factor[c] : 1.0) + (offset != NULL ? offset[c] : 0.0));
     }
     operands[2] = mica_new_const(rewriter, op, "bias", 1, &channels, sum);
-    mica_named_attr *attrs = conv->attrs;
-    const uint32_t n_attrs = conv->n_attrs;
-    const bool relu = mica_op_attr(op, "do_relu") != NULL && mica_op_bool(op, "do_relu");
-    const double limit = relu ? mica_op_f64(op, "relu_limit") : -1.0;
-    mica_op *made = mica_replace_with(rewriter, op, conv, conv->name, operands, 3);
-    for (uint32_t i = 0; i < n_attrs; ++i) {
-        mica_op_set_attr(made, attrs[i].name, attrs[i].value);
-    }
-    if (relu) {
-        mica_op_set_bool(made, "do_relu", true);
-        mica_op_set_f64(made, "relu_limit", limit);
-    }
+    mica_copy_attrs(mica_replace_with(rewriter, op, conv, conv->name, operands, 3), conv);
     return true;
 }
 
@@ -92,13 +81,7 @@ static bool batch_norm_to_scale(mica_rewriter *rewriter, mica_op *op) {
                                mica_new_const(rewriter, op, "scale", 1, &channels, both),
                                mica_new_const(rewriter, op, "bias", 1, &channels, both + channels)};
     mica_free(both);
-    const bool relu = !mica_no_relu(op);
-    const double limit = mica_op_f64(op, "relu_limit");
-    mica_op *made = mica_replace_with(rewriter, op, NULL, "top.Scale", operands, 3);
-    if (relu) {
-        mica_op_set_bool(made, "do_relu", true);
-        mica_op_set_f64(made, "relu_limit", limit);
-    }
+    mica_replace_with(rewriter, op, NULL, "top.Scale", operands, 3);
     return true;
 }
 
@@ -138,13 +121,7 @@ static bool channel_const(mica_rewriter *rewriter, mica_op *op) {
     const int64_t channels = x->type->dims[1];
     mica_value *operands[3] = {x, mica_new_const(rewriter, op, "scale", 1, &channels, values),
                                mica_top_none(mica_rewriter_builder(rewriter, op))};
-    const bool relu = !mica_no_relu(op);
-    const double limit = mica_op_f64(op, "relu_limit");
-    mica_op *made = mica_replace_with(rewriter, op, NULL, "top.Scale", operands, 3);
-    if (relu) {
-        mica_op_set_bool(made, "do_relu", true);
-        mica_op_set_f64(made, "relu_limit", limit);
-    }
+    mica_replace_with(rewriter, op, NULL, "top.Scale", operands, 3);
     return true;
 }
 
@@ -166,13 +143,7 @@ static bool add_into_scale(mica_rewriter *rewriter, mica_op *op) {
     const int64_t channels = x->type->dims[1];
     mica_value *operands[3] = {mica_op_operand(scale, 0), mica_op_operand(scale, 1),
                                mica_new_const(rewriter, op, "bias", 1, &channels, values)};
-    const bool relu = !mica_no_relu(op);
-    const double limit = mica_op_f64(op, "relu_limit");
-    mica_op *made = mica_replace_with(rewriter, op, scale, "top.Scale", operands, 3);
-    if (relu) {
-        mica_op_set_bool(made, "do_relu", true);
-        mica_op_set_f64(made, "relu_limit", limit);
-    }
+    mica_replace_with(rewriter, op, scale, "top.Scale", operands, 3);
     return true;
 }
 

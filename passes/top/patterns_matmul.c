@@ -4,22 +4,10 @@
 #include "passes/top/pattern_util.h"
 #include "passes/top/patterns.h"
 
-static mica_op *rebuild(mica_rewriter *rewriter, mica_op *op, mica_op *matmul,
-                        mica_value *const operands[3]) {
-    mica_named_attr *attrs = matmul->attrs;
-    const uint32_t n_attrs = matmul->n_attrs;
-    const bool relu = op != matmul && !mica_no_relu(op);
-    const double limit = relu ? mica_op_f64(op, "relu_limit") : -1.0;
-    mica_op *made = mica_replace_with(rewriter, op, op != matmul ? matmul : NULL, "top.MatMul",
-                                      operands, 3);
-    for (uint32_t i = 0; i < n_attrs; ++i) {
-        mica_op_set_attr(made, attrs[i].name, attrs[i].value);
-    }
-    if (relu) {
-        mica_op_set_bool(made, "do_relu", true);
-        mica_op_set_f64(made, "relu_limit", limit);
-    }
-    return made;
+/* A MatMul with the attributes of `matmul` and other operands in the place of `op`. */
+static void rebuild(mica_rewriter *rewriter, mica_op *op, mica_op *matmul,
+                    mica_value *const operands[3]) {
+    mica_copy_attrs(mica_replace_with(rewriter, op, matmul, "top.MatMul", operands, 3), matmul);
 }
 
 /* MatMul by a constant, then Add of a vector over the last axis. */
