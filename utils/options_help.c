@@ -164,10 +164,10 @@ void mica_options_print_help(const mica_option_table *table, FILE *out) {
     }
 }
 
-/* '|' would end the cell. */
+/* '|' would end the cell, '<' begin a tag. */
 static void put_cell(const char *text, FILE *out) {
     for (; *text != '\0'; text++) {
-        if (*text == '|') {
+        if (*text == '|' || *text == '<') {
             fputc('\\', out);
         }
         fputc(*text, out);
