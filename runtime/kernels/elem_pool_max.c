@@ -4,12 +4,15 @@
  * type (index -1). NaN wins over everything. out[1], when present, is the flat index of the first
  * largest element in x (row-major).
  *
- * Without indices an output row is built tap by tap: for each kernel position one loop over the
- * columns for which that position lies inside the input. */
+ * Without indices an output row is made in two steps: the maximum over the rows of the window into a
+ * line, padded with the lowest value, then over the columns of the window. Windows too wide for the
+ * line are searched one by one, as with indices. */
 #include "runtime/kernels/elem_util.h"
 
 #include <math.h>
 #include <string.h>
+
+enum { LINE = 2048 }; /* elements */
 
 typedef struct pool_axis {
     int64_t in, out, kernel, stride, dilation, pad;
@@ -20,15 +23,8 @@ typedef struct pool_job {
     const mrt_tensor *x, *y;
     int64_t *indices;
     int64_t rows, rows_per_tile; /* output rows of all planes */
+    int64_t piece;               /* outputs of a row that one line serves; 0: too wide */
 } pool_job;
-
-/* Outputs [*first, *end) whose window position k lies inside the input. */
-static void inside(const pool_axis *a, int64_t k, int64_t *first, int64_t *end) {
-    const int64_t shift = a->pad - k * a->dilation; /* o * stride >= shift, < shift + in */
-    *first = shift > 0 ? mrt_div_up(shift, a->stride) : 0;
-    *end = shift + a->in > 0 ? mrt_min64(a->out, mrt_div_up(shift + a->in, a->stride)) : 0;
-    *first = mrt_min64(*first, *end);
-}
 
 /* Positions [*first, *end) of window o that lie inside the input: never more than it has entries,
  * whatever the kernel size claims. */
@@ -42,30 +38,27 @@ static int64_t at(const pool_axis *a, int64_t o, int64_t k) {
     return o * a->stride - a->pad + k * a->dilation;
 }
 
-/* The window positions of one output row; those of the width are of any of its windows. */
+/* The window positions of one output row in depth and height. */
 typedef struct tap_range {
-    int64_t d0, d1, h0, h1, w0, w1;
+    int64_t d0, d1, h0, h1;
 } tap_range;
 
 static tap_range row_taps(const pool_axis *a, int64_t od, int64_t oh) {
     tap_range r;
-    int64_t unused;
     taps(&a[0], od, &r.d0, &r.d1);
     taps(&a[1], oh, &r.h0, &r.h1);
-    taps(&a[2], a[2].out - 1, &r.w0, &unused);
-    taps(&a[2], 0, &unused, &r.w1);
     return r;
 }
 
+/* Folds n elements, `step` apart, into y. */
 #define TAP(T, STEP)                                                                               \
     for (int64_t i = 0; i < n; i++) {                                                              \
         const T v = x[i * (STEP)];                                                                 \
         const T m = y[i];                                                                          \
         y[i] = v > m || v != v ? v : m;                                                            \
     }
-#define POOL(TAG, T, LOW)                                                                          \
-    MRT_CLONES static void tap_##TAG(const T *restrict x, T *restrict y, int64_t n,                \
-                                     int64_t step) {                                               \
+#define POOL(CLONES, TAG, T, LOW)                                                                  \
+    MRT_INLINE void tap_##TAG(const T *restrict x, T *restrict y, int64_t n, int64_t step) {       \
         if (step == 1) {                                                                           \
             TAP(T, 1)                                                                              \
         } else if (step == 2) {                                                                    \
@@ -74,27 +67,32 @@ static tap_range row_taps(const pool_axis *a, int64_t od, int64_t oh) {
             TAP(T, step)                                                                           \
         }                                                                                          \
     }                                                                                              \
-    /* One output row: window (od, oh) of plane x, one tap at a time. */                           \
-    static void row_##TAG(const pool_job *j, const void *plane, int64_t od, int64_t oh,            \
-                          void *out) {                                                             \
+    /* Outputs [first, end) of row (od, oh): `line` gets the maxima over the rows of the window,   \
+       with the lowest value where a column lies outside. */                                       \
+    CLONES static void row_##TAG(const pool_job *j, const void *plane, int64_t od, int64_t oh,     \
+                                     int64_t first, int64_t end, void *out) {                      \
         const pool_axis *a = j->axis;                                                              \
-        T *y = out;                                                                                \
-        for (int64_t i = 0; i < a[2].out; i++) {                                                   \
-            y[i] = (T)(LOW);                                                                       \
+        T line[LINE], *y = (T *)out + first;                                                       \
+        const int64_t left = at(&a[2], first, 0); /* column of line[0] */                          \
+        const int64_t width = at(&a[2], end - 1, a[2].kernel - 1) + 1 - left;                      \
+        const int64_t begin = mrt_max64(0, -left);                                                 \
+        const int64_t stop = mrt_max64(begin, mrt_min64(width, a[2].in - left));                   \
+        for (int64_t i = 0; i < width; i++) {                                                      \
+            line[i] = (T)(LOW);                                                                    \
         }                                                                                          \
         const tap_range r = row_taps(a, od, oh);                                                   \
         for (int64_t kd = r.d0; kd < r.d1; kd++) {                                                 \
             for (int64_t kh = r.h0; kh < r.h1; kh++) {                                             \
-                const T *x = (const T *)plane +                                                    \
+                const T *x = (const T *)plane + left + begin +                                     \
                              (at(&a[0], od, kd) * a[1].in + at(&a[1], oh, kh)) * a[2].in;          \
-                for (int64_t kw = r.w0; kw < r.w1; kw++) {                                         \
-                    int64_t first, end;                                                            \
-                    inside(&a[2], kw, &first, &end);                                               \
-                    if (first < end) {                                                             \
-                        tap_##TAG(x + at(&a[2], first, kw), y + first, end - first, a[2].stride);  \
-                    }                                                                              \
-                }                                                                                  \
+                tap_##TAG(x, line + begin, stop - begin, 1);                                       \
             }                                                                                      \
+        }                                                                                          \
+        for (int64_t i = 0; i < end - first; i++) {                                                \
+            y[i] = line[i * a[2].stride];                                                          \
+        }                                                                                          \
+        for (int64_t kw = 1; kw < a[2].kernel; kw++) {                                             \
+            tap_##TAG(line + kw * a[2].dilation, y, end - first, a[2].stride);                     \
         }                                                                                          \
     }                                                                                              \
     /* The same with the index of the first largest element; `base` is that of the plane. */       \
@@ -123,23 +121,27 @@ static tap_range row_taps(const pool_axis *a, int64_t od, int64_t oh) {
                 }                                                                                  \
             }                                                                                      \
             y[ow] = m;                                                                             \
-            indices[ow] = best;                                                                    \
+            if (indices != NULL) {                                                                 \
+                indices[ow] = best;                                                                \
+            }                                                                                      \
         }                                                                                          \
     }
 
 #define TYPES(X)                                                                                   \
-    X(F32, float, -INFINITY) X(F64, double, -INFINITY) X(I8, int8_t, INT8_MIN)                     \
-    X(U8, uint8_t, 0) X(I16, int16_t, INT16_MIN) X(U16, uint16_t, 0) X(I32, int32_t, INT32_MIN)    \
-    X(U32, uint32_t, 0) X(I64, int64_t, INT64_MIN) X(U64, uint64_t, 0)
+    X(MRT_CLONES, F32, float, -INFINITY) X(MRT_CLONES, I8, int8_t, INT8_MIN)                       \
+    X(MRT_CLONES, U8, uint8_t, 0) X(, F64, double, -INFINITY) X(, I16, int16_t, INT16_MIN)         \
+    X(, U16, uint16_t, 0) X(, I32, int32_t, INT32_MIN) X(, U32, uint32_t, 0)                       \
+    X(, I64, int64_t, INT64_MIN) X(, U64, uint64_t, 0)
 TYPES(POOL)
 
 typedef struct pool_fns {
-    void (*row)(const pool_job *j, const void *plane, int64_t od, int64_t oh, void *y);
+    void (*row)(const pool_job *j, const void *plane, int64_t od, int64_t oh, int64_t first,
+                int64_t end, void *y);
     void (*indexed)(const pool_job *j, const void *x, int64_t base, int64_t od, int64_t oh,
                     void *y, int64_t *indices);
 } pool_fns;
 static const pool_fns functions[MRT_BOOL + 1] = {
-#define X(TAG, T, LOW) [MRT_##TAG] = {row_##TAG, indexed_##TAG},
+#define X(CLONES, TAG, T, LOW) [MRT_##TAG] = {row_##TAG, indexed_##TAG},
     TYPES(X)
 #undef X
 };
@@ -184,11 +186,14 @@ static void pool_tile(void *context, int64_t tile) {
         const int64_t oh = row % a[1].out, od = row / a[1].out % a[0].out;
         const int64_t plane = row / (a[1].out * a[0].out);
         void *y = mrt_elem_at(j->y, row * a[2].out);
-        if (j->indices != NULL) {
+        if (j->indices != NULL || j->piece == 0) {
             fns->indexed(j, j->x->data, plane * plane_size, od, oh, y,
-                         j->indices + row * a[2].out);
-        } else {
-            fns->row(j, mrt_elem_at(j->x, plane * plane_size), od, oh, y);
+                         j->indices != NULL ? j->indices + row * a[2].out : NULL);
+            continue;
+        }
+        const void *x = mrt_elem_at(j->x, plane * plane_size);
+        for (int64_t first = 0; first < a[2].out; first += j->piece) {
+            fns->row(j, x, od, oh, first, mrt_min64(first + j->piece, a[2].out), y);
         }
     }
 }
@@ -211,7 +216,12 @@ void mrt_pool_max_run(const mrt_call *call) {
                                         p->pad_begin[k]};
     }
     j.rows = count / j.axis[2].out;
-    const int64_t window = p->kernel[0] > 64 ? 64 : 8;
-    j.rows_per_tile = mrt_max64(1, MRT_ELEM_TILE / window / j.axis[2].out);
+    const pool_axis *w = &j.axis[2];
+    const int64_t reach = (w->kernel - 1) * w->dilation + 1;
+    j.piece = reach > LINE ? 0 : (LINE - reach) / w->stride + 1;
+    const int64_t rows_read = mrt_min64(w[-1].kernel, w[-1].in) * mrt_min64(w[-2].kernel, w[-2].in);
+    const int64_t row_work =
+        mrt_min64(w->in + w->out, 1 << 20) * mrt_max64(1, mrt_min64(rows_read, 1 << 20));
+    j.rows_per_tile = mrt_max64(1, 2 * MRT_ELEM_TILE / row_work);
     mrt_parallel_for(call->pool, mrt_div_up(j.rows, j.rows_per_tile), pool_tile, &j);
 }

@@ -61,7 +61,8 @@ typedef struct reduce_job {
     bool inner_reduced;
     int64_t inner;  /* size of the innermost group */
     int64_t total;  /* elements per result */
-    int64_t blocks; /* column blocks per kept entry; 1 for runs */
+    int64_t block;  /* results made together: runs one after the other, or columns side by side */
+    int64_t blocks; /* per kept entry (columns) or of all kept entries (runs) */
     int64_t items, items_per_tile;
     const mrt_fold *fold, *max; /* max: first pass of LOG_SUM_EXP */
     int64_t mode;
@@ -195,18 +196,50 @@ static void finish(const reduce_job *j, const void *acc, const double *shift, in
     mrt_cast_array(real ? MRT_F64 : MRT_U64, values, dtype, y, n);
 }
 
-/* The largest elements as shifts of LOG_SUM_EXP; 0 where they are infinite or NaN. */
-static void find_shift(const reduce_job *j, int64_t base, int64_t n, int64_t results,
-                       double *shift) {
-    uint64_t acc[MRT_REDUCE_BLOCK];
-    j->max->init(acc, MRT_REDUCE_BLOCK);
-    fold_all(j, j->max, base, n, acc, shift);
-    if (j->inner_reduced) {
-        j->max->join(acc);
-    }
-    mrt_cast_array(j->x->dtype, acc, MRT_F64, shift, results);
-    for (int64_t i = 0; i < results; i++) {
+static void clear_infinite(double *shift, int64_t n) {
+    for (int64_t i = 0; i < n; i++) {
         shift[i] = isfinite(shift[i]) ? shift[i] : 0;
+    }
+}
+
+/* n columns from element `base` on. */
+static void fold_columns(const reduce_job *j, int64_t base, int64_t n, void *acc, double *shift) {
+    if (j->max != NULL) {
+        j->max->init(acc, n);
+        fold_all(j, j->max, base, n, acc, shift);
+        mrt_cast_array(j->x->dtype, acc, MRT_F64, shift, n);
+        clear_infinite(shift, n);
+    }
+    j->fold->init(acc, n);
+    fold_all(j, j->fold, base, n, acc, shift);
+}
+
+/* One run; its result is in the first lane. */
+static void fold_run(const reduce_job *j, const mrt_fold *fold, int64_t base, void *lanes,
+                     const double *shift) {
+    const bool wide = j->inner >= MRT_REDUCE_LANES;
+    fold->init(lanes, wide ? MRT_REDUCE_LANES : 1);
+    fold_all(j, fold, base, j->inner, lanes, shift);
+    if (wide) {
+        fold->join(lanes);
+    }
+}
+
+/* The runs of kept entries [first, first + n). */
+static void fold_runs(const reduce_job *j, int64_t first, int64_t n, void *acc, double *shift) {
+    const mrt_fold_kind kind = kind_of[j->mode];
+    const bool own_type = kind == MRT_FOLD_MAX || kind == MRT_FOLD_MIN;
+    const size_t size = own_type ? mrt_dtype_bytes(j->x->dtype) : sizeof(uint64_t);
+    uint64_t lanes[MRT_REDUCE_LANES];
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t base = offset_of(&j->kept, first + i);
+        if (j->max != NULL) {
+            fold_run(j, j->max, base, lanes, &shift[i]);
+            mrt_cast_array(j->x->dtype, lanes, MRT_F64, &shift[i], 1);
+            clear_infinite(&shift[i], 1);
+        }
+        fold_run(j, j->fold, base, lanes, &shift[i]);
+        memcpy((char *)acc + (size_t)i * size, lanes, size);
     }
 }
 
@@ -217,22 +250,18 @@ static void reduce_tile(void *context, int64_t tile) {
     uint64_t acc[MRT_REDUCE_BLOCK];
     double shift[MRT_REDUCE_BLOCK] = {0};
     for (int64_t item = first; item < end; item++) {
-        const int64_t entry = item / j->blocks;
-        const int64_t column = item % j->blocks * MRT_REDUCE_BLOCK;
-        const int64_t base = offset_of(&j->kept, entry) + column;
-        const int64_t n = j->inner_reduced ? j->inner
-                                           : mrt_min64(j->inner - column, MRT_REDUCE_BLOCK);
-        const int64_t results = j->inner_reduced ? 1 : n;
-        if (j->max != NULL) {
-            find_shift(j, base, n, results, shift);
+        int64_t out, n;
+        if (j->inner_reduced) {
+            out = item * j->block;
+            n = mrt_min64(j->block, j->kept.count - out);
+            fold_runs(j, out, n, acc, shift);
+        } else {
+            const int64_t entry = item / j->blocks, column = item % j->blocks * j->block;
+            out = entry * j->inner + column;
+            n = mrt_min64(j->block, j->inner - column);
+            fold_columns(j, offset_of(&j->kept, entry) + column, n, acc, shift);
         }
-        j->fold->init(acc, j->inner_reduced ? MRT_REDUCE_LANES : n);
-        fold_all(j, j->fold, base, n, acc, shift);
-        if (j->inner_reduced && j->inner >= MRT_REDUCE_LANES) {
-            j->fold->join(acc);
-        }
-        const int64_t out = j->inner_reduced ? entry : entry * j->inner + column;
-        finish(j, acc, shift, results, mrt_elem_at(j->y, out));
+        finish(j, acc, shift, n, mrt_elem_at(j->y, out));
     }
 }
 
@@ -248,9 +277,14 @@ void mrt_reduce_run(const mrt_call *call) {
         j.max = mrt_fold_find(MRT_FOLD_MAX, dtype);
     }
     plan_axes(&j, p->axes);
-    j.blocks = j.inner_reduced ? 1 : mrt_div_up(j.inner, MRT_REDUCE_BLOCK);
-    j.items = j.kept.count * j.blocks;
-    const int64_t columns = j.inner_reduced ? 1 : mrt_min64(j.inner, MRT_REDUCE_BLOCK);
-    j.items_per_tile = mrt_max64(1, MRT_ELEM_TILE / mrt_max64(1, j.total * columns));
+    /* Long runs are items of their own, short ones share one so that the finish is paid once. */
+    const int64_t side = j.inner_reduced ? j.kept.count : j.inner;
+    const int64_t work = mrt_max64(1, j.total);
+    j.block = j.inner_reduced ? mrt_max64(1, mrt_min64(MRT_REDUCE_BLOCK, MRT_ELEM_TILE / work))
+                              : MRT_REDUCE_BLOCK;
+    j.blocks = mrt_div_up(side, j.block);
+    j.items = j.inner_reduced ? j.blocks : j.kept.count * j.blocks;
+    const int64_t item_work = work < MRT_ELEM_TILE ? work * mrt_min64(j.block, side) : work;
+    j.items_per_tile = mrt_max64(1, MRT_ELEM_TILE / item_work);
     mrt_parallel_for(call->pool, mrt_div_up(j.items, j.items_per_tile), reduce_tile, &j);
 }

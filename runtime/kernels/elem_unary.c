@@ -95,7 +95,7 @@ FLOAT_HELPERS(F64, double, )
 
 /* v / (1 + e^(-alpha v)) in double, one rounding; 0 at -infinity. */
 MRT_INLINE float swish_F32(float v, double alpha) {
-    const double d = mrt_pick_(v < -FLT_MAX, -(double)FLT_MAX, (double)v);
+    const double d = mrt_pick_((double)v < -(double)FLT_MAX, -(double)FLT_MAX, (double)v);
     return mrt_round_(d / (1.0 + mrt_d_exp_(mrt_clamp_(-alpha * d, -300.0, 300.0))));
 }
 static double swish_F64(double v, double alpha) { return v / (1.0 + exp(-alpha * v)); }

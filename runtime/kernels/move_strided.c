@@ -1,13 +1,15 @@
 /* Strided copies by axis merging: memcpy runs, fills, blocked transposes, or typed strided loops. */
 #include "runtime/kernels/move_strided.h"
 
+#include "runtime/kernels/move_transpose.h"
+
 #include <stdbool.h>
 #include <string.h>
 
 enum {
     TILE_BYTES = 1 << 16, /* bytes that one tile of the pool moves, about */
     RUN_BYTES = 1 << 14,  /* longer contiguous runs stay an axis, so that they can be cut */
-    BLOCK = 32,           /* edge of a transposed block: two blocks fit the first cache */
+    BLOCK = 64,           /* chunks of a transpose are multiples: whole cache lines of any type */
 };
 
 /* A merged plan: byte strides; the last axis is the inner one; `lines` axes before it are walked by
@@ -102,60 +104,20 @@ static void copy_line(char *restrict dst, const char *restrict src, int64_t coun
     }
 }
 
-/* One block of a transpose: dst rows of `cols` units, src columns `src_step` bytes apart. */
-#define TRANSPOSE(type)                                                                            \
-    static void transpose_##type(char *restrict dst, const char *restrict src, int64_t rows,       \
-                                 int64_t cols, int64_t dst_step, int64_t src_step) {               \
-        const int64_t unit = (int64_t)sizeof(type);                                                \
-        for (int64_t r0 = 0; r0 < rows; r0 += BLOCK) {                                             \
-            const int64_t r1 = r0 + BLOCK < rows ? r0 + BLOCK : rows;                              \
-            for (int64_t c0 = 0; c0 < cols; c0 += BLOCK) {                                         \
-                const int64_t n = c0 + BLOCK < cols ? BLOCK : cols - c0;                           \
-                for (int64_t r = r0; r < r1; r++) {                                                \
-                    char *d = dst + r * dst_step + c0 * unit;                                      \
-                    const char *s = src + r * unit + c0 * src_step;                                \
-                    for (int64_t c = 0; c < n; c++) {                                              \
-                        memcpy(d + c * unit, s + c * src_step, sizeof(type));                      \
-                    }                                                                              \
-                }                                                                                  \
-            }                                                                                      \
-        }                                                                                          \
-    }
-TRANSPOSE(uint8_t)
-TRANSPOSE(uint16_t)
-TRANSPOSE(uint32_t)
-TRANSPOSE(uint64_t)
-
-static void transpose_plane(char *dst, const char *src, int64_t rows, int64_t cols,
-                            int64_t dst_step, int64_t src_step, int64_t unit) {
-    switch (unit) {
-    case 1:
-        transpose_uint8_t(dst, src, rows, cols, dst_step, src_step);
-        return;
-    case 2:
-        transpose_uint16_t(dst, src, rows, cols, dst_step, src_step);
-        return;
-    case 4:
-        transpose_uint32_t(dst, src, rows, cols, dst_step, src_step);
-        return;
-    default:
-        transpose_uint64_t(dst, src, rows, cols, dst_step, src_step);
-    }
-}
-
 static void run_item(const job *j, const char *src, char *dst, int64_t chunk) {
     const mrt_strided *p = &j->p;
     const int inner = p->rank - 1;
     const int64_t begin = chunk * j->chunk;
     const int64_t left = p->dims[j->split] - begin;
     const int64_t count = left < j->chunk ? left : j->chunk;
+    const int64_t cols = j->split == inner ? count : p->dims[inner];
     src += begin * p->src[j->split];
     dst += begin * p->dst[j->split];
     if (j->transpose) {
-        transpose_plane(dst, src, count, p->dims[inner], p->dst[inner - 1], p->src[inner],
-                        j->unit);
+        mrt_transpose_plane(dst, src, j->split == inner ? p->dims[inner - 1] : count, cols,
+                            p->dst[inner - 1], p->src[inner], j->unit);
     } else {
-        copy_line(dst, src, count, p->dst[inner], p->src[inner], j->unit);
+        copy_line(dst, src, cols, p->dst[inner], p->src[inner], j->unit);
     }
 }
 
@@ -258,8 +220,10 @@ static void plan_job(job *j) {
         }
     }
     j->outer = j->transpose ? inner - 1 : inner;
-    j->split = j->outer;
-    const int64_t entry = j->transpose ? p->dims[inner] * j->unit : j->unit;
+    /* Of a plane the longer side is cut. */
+    const bool wide = j->transpose && p->dims[inner] > p->dims[inner - 1];
+    j->split = wide ? inner : j->outer;
+    const int64_t entry = j->transpose ? p->dims[wide ? inner - 1 : inner] * j->unit : j->unit;
     int64_t chunk = TILE_BYTES / (entry < TILE_BYTES ? entry : TILE_BYTES);
     if (j->transpose) {
         chunk = (chunk + BLOCK - 1) / BLOCK * BLOCK;
