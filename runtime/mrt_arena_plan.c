@@ -1,9 +1,9 @@
 /* Places all activations in one arena by liveness.
  *
  * Tensors become buffers (a kernel that works in place joins its output to the dying input), each
- * alive over an interval of times: 0 is before the first step, i + 1 is step i, n_steps + 1 is after
- * the last. Buffers are placed largest first, each into the smallest sufficient gap among the placed
- * buffers that are alive at some same time. */
+ * alive over an interval of times: 0 is before the first step, i + 1 is step i, n_steps + 1 is
+ * after the last. Buffers are placed largest first, each into the smallest sufficient gap among the
+ * placed buffers that are alive at some same time. */
 #include "runtime/mrt_plan_private.h"
 
 #include <stdlib.h>

@@ -52,7 +52,7 @@ static bool all_zero(const uint8_t *data, uint64_t bytes) {
     return true;
 }
 
-/* Sections are in order, apart, page-aligned and before the table of contents; the gaps are zero. */
+/* Sections are in order, apart, page-aligned, before the table of contents; the gaps are zero. */
 static mrt_status check_sections(const mrt_bundle *bundle, const mrt_bundle_header *header,
                                  bool trust, mrt_error *err) {
     const mrt_bundle_info *info = &bundle->index.info;

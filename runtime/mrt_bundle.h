@@ -1,8 +1,8 @@
 /* Bundles: compiled models in one file (.bmodel). docs/bundle_format.md describes the bytes.
  *
- * Opening maps the file read-only, checks every byte it uses and rebuilds the plan, so that a bundle
- * that opened can be executed; constants are read from the mapping itself. A bundle is immutable and
- * may be shared by threads. Never rewrite a file in place while it is open; replace it. */
+ * Opening maps the file read-only, checks every byte it uses and rebuilds the plan, so that a
+ * bundle that opened can be executed; constants are read from the mapping itself. A bundle is
+ * immutable and may be shared by threads. Never rewrite a file in place while it is open; replace it. */
 #ifndef MRT_BUNDLE_H
 #define MRT_BUNDLE_H
 
@@ -71,7 +71,7 @@ const mrt_bundle_info *mrt_bundle_get_info(const mrt_bundle *bundle);
 /* Value of an attribute, or NULL. */
 const char *mrt_bundle_find_attribute(const mrt_bundle *bundle, const char *key);
 
-/* Bytes of the recorded golden input for plan->inputs[input] (as many as the tensor has), or NULL. */
+/* Bytes of the golden input for plan->inputs[input] (as many as the tensor has), or NULL. */
 const void *mrt_bundle_golden_input(const mrt_bundle *bundle, int32_t input);
 
 /* Outcome of mrt_bundle_verify. */

@@ -9,11 +9,11 @@
  *   nsr         sum d^2 / (sum r^2 + 1e-7)
  *   mse         sum d^2 / count
  * Defined borders: nothing to compare, or equal everywhere: cosine 1, euclid 1, sqnr +inf, nsr 0.
- * One side all zero and the other not: cosine 0, euclid -1; a zero reference has sqnr -inf; so has a
- * constant one sqnr0. r + g zero everywhere with d not zero: euclid -inf.
- * NaN and infinity: two NaN at one place, or twice the same infinity, count as equal and stay out of
- * the sums. Any other place with one of them is a mismatch: counted in `mismatched`, left out of the
- * sums, max_abs_diff is infinite, and the verdict can be neither CLOSE nor SIMILAR.
+ * One side all zero and the other not: cosine 0, euclid -1; a zero reference has sqnr -inf; so has
+ * a constant one sqnr0. r + g zero everywhere with d not zero: euclid -inf.
+ * NaN and infinity: two NaN at one place, or twice the same infinity, count as equal and stay out
+ * of the sums. Any other place with one of them is a mismatch: counted in `mismatched`, left out of
+ * the sums, max_abs_diff is infinite, and the verdict can be neither CLOSE nor SIMILAR.
  * Sources: TPU-MLIR's npz comparison for the verdicts, PPQ for nsr. */
 #ifndef MRT_COMPARE_H
 #define MRT_COMPARE_H

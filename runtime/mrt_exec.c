@@ -35,7 +35,7 @@ static bool machine_holds(int64_t arena, int64_t scratch) {
     return arena <= memory && scratch <= memory - arena;
 }
 
-/* Zeroed bytes, so that what no kernel writes (padding of bounded outputs) is the same in every run.
+/* Zeroed bytes, so that what no kernel writes (padding of bounded outputs) is always the same.
  * calloc gets large blocks from the system page by page as they are touched; *out_block is to be
  * freed, the result is page-aligned. */
 static uint8_t *aligned_bytes(int64_t bytes, void **out_block) {

@@ -1,4 +1,5 @@
-/* Executes a finalized plan. One executor is used by one thread at a time; kernels may use a pool. */
+/* Executes a finalized plan. One executor is used by one thread at a time; kernels may use a pool.
+ */
 #ifndef MRT_EXEC_H
 #define MRT_EXEC_H
 
