@@ -2,7 +2,8 @@
  *
  * Opening maps the file read-only, checks every byte it uses and rebuilds the plan, so that a
  * bundle that opened can be executed; constants are read from the mapping itself. A bundle is
- * immutable and may be shared by threads. Never rewrite a file in place while it is open; replace it. */
+ * immutable and may be shared by threads. Never rewrite a file in place while it is open;
+ * replace it. */
 #ifndef MRT_BUNDLE_H
 #define MRT_BUNDLE_H
 

@@ -18,7 +18,7 @@ typedef struct mica_bundle_desc {
     const mrt_bundle_attribute *attributes; /* n_attributes rows, no NULL strings */
     uint32_t n_attributes;
     const char *const *preprocess;          /* one per plan input, each may be NULL */
-    const void *const *golden_inputs;       /* one per plan input, as many bytes as the tensor has */
+    const void *const *golden_inputs;       /* one per plan input, bytes as the tensor */
     mrt_pool *pool;                         /* for the golden run */
 } mica_bundle_desc;
 

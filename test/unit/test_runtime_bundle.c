@@ -1,5 +1,5 @@
-/* Bundles: what is written is what is read, the same input gives the same bytes, and no damaged file
- * does harm. */
+/* Bundles: what is written is what is read, the same input gives the same bytes, and no damaged
+ * file does harm. */
 #include "backends/bundle/bundle_writer.h"
 #include "runtime/mrt_bundle_index.h"
 #include "runtime/mrt_exec.h"
