@@ -143,7 +143,10 @@ const char *mica_onnx_attr_choice(mica_onnx_node *node, const char *name, const 
 const int64_t *mica_onnx_attr_ints(mica_onnx_node *node, const char *name, size_t *out_count) {
     const Onnx__AttributeProto *a = find(node, name, TYPE(INTS));
     *out_count = a != NULL ? a->n_ints : 0;
-    return a == NULL ? NULL : a->ints != NULL ? a->ints : mica_arena_alloc(node->importer->arena, 0);
+    if (a == NULL) {
+        return NULL;
+    }
+    return a->ints != NULL ? a->ints : mica_arena_alloc(node->importer->arena, 0);
 }
 
 const double *mica_onnx_attr_floats(mica_onnx_node *node, const char *name, size_t *out_count) {

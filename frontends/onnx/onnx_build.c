@@ -10,7 +10,7 @@
 /* Constants larger than this are not computed while importing. */
 static const int64_t FOLD_LIMIT = (int64_t)1 << 31;
 
-/* --- names ------------------------------------------------------------------------------------- */
+/* --- names ----------------------------------------------------------------------------------- */
 const char *mica_onnx_unique(mica_onnx_importer *im, const char *name) {
     const char *candidate = name;
     for (int i = 1; !mica_map_set(im->names, candidate, NULL); i++) {
@@ -50,7 +50,7 @@ static mica_loc result_loc(mica_onnx_node *node, const char *suffix, size_t n_re
     return mica_loc_fused(context, parts, n_results);
 }
 
-/* --- ops --------------------------------------------------------------------------------------- */
+/* --- ops ------------------------------------------------------------------------------------- */
 static bool all_constant(mica_value *const *operands, size_t count) {
     for (size_t i = 0; i < count; i++) {
         if (operands[i] != NULL && !mica_is_weight(operands[i])) {
@@ -312,7 +312,7 @@ mica_status mica_onnx_alias(mica_onnx_node *node, size_t i, mica_value *value) {
     return mica_onnx_finish(node);
 }
 
-/* --- constants ---------------------------------------------------------------------------------- */
+/* --- constants ------------------------------------------------------------------------------- */
 mica_value *mica_onnx_weight(mica_onnx_node *node, const char *suffix, mrt_dtype dtype, int rank,
                              const int64_t *dims, const void *data) {
     if (node->failed) {

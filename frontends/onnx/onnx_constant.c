@@ -5,7 +5,7 @@
 #include <math.h>
 #include <string.h>
 
-/* --- Constant ----------------------------------------------------------------------------------------- */
+/* --- Constant -------------------------------------------------------------------------------- */
 static mica_status from_tensor(mica_onnx_node *node, const Onnx__TensorProto *proto) {
     mica_error err = {0};
     mica_onnx_tensor t;
@@ -52,7 +52,7 @@ mica_status mica_onnx_convert_constant(mica_onnx_node *node) {
                                  "or 'value_ints'; sparse and string values are not supported");
 }
 
-/* --- filled tensors -------------------------------------------------------------------------------------- */
+/* --- filled tensors -------------------------------------------------------------------------- */
 mica_status mica_onnx_convert_constant_of_shape(mica_onnx_node *node) {
     int64_t rank = 0;
     const int64_t *dims = mica_onnx_const_i64s(node, 0, &rank);
@@ -112,7 +112,7 @@ mica_status mica_onnx_convert_eye_like(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_weight(node, NULL, type, 2, shape.dims, data));
 }
 
-/* --- shapes ------------------------------------------------------------------------------------------------ */
+/* --- shapes ---------------------------------------------------------------------------------- */
 mica_status mica_onnx_convert_shape(mica_onnx_node *node) {
     const mrt_shape shape = mica_onnx_shape(mica_onnx_in(node, 0));
     int64_t start = mica_onnx_attr_i(node, "start", 0);
@@ -147,7 +147,7 @@ mica_status mica_onnx_convert_range(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
 }
 
-/* --- windows of signal processing: a0 - a1 cos(2 pi i / n) + a2 cos(4 pi i / n) ------------------------------- */
+/* --- windows of signal processing: a0 - a1 cos(2 pi i / n) + a2 cos(4 pi i / n) -------------- */
 mica_status mica_onnx_convert_window(mica_onnx_node *node) {
     static const struct {
         const char *name;

@@ -7,7 +7,7 @@
 /* Attributes are bounded so that products of them cannot overflow. */
 static const int64_t MAX_WINDOW = (int64_t)1 << 31;
 
-/* --- the window attributes --------------------------------------------------------------------------- */
+/* --- the window attributes ------------------------------------------------------------------- */
 static void read_list(mica_onnx_node *node, const char *name, size_t expected, int64_t fallback,
                       int64_t minimum, int64_t *out) {
     size_t n = 0;
@@ -107,7 +107,7 @@ void mica_onnx_set_window(mica_op *op, const mica_onnx_window *w) {
     mica_op_set_i64s(op, "dilations", w->dilations, n);
 }
 
-/* --- convolution ---------------------------------------------------------------------------------------- */
+/* --- convolution ----------------------------------------------------------------------------- */
 mica_status mica_onnx_convert_conv(mica_onnx_node *node) {
     mica_value *operands[] = {mica_onnx_in(node, 0), mica_onnx_in(node, 1), mica_onnx_in(node, 2)};
     const mrt_shape input = mica_onnx_shape(operands[0]), filter = mica_onnx_shape(operands[1]);
@@ -174,7 +174,7 @@ mica_status mica_onnx_convert_conv_transpose(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
 }
 
-/* --- pools ---------------------------------------------------------------------------------------------- */
+/* --- pools ----------------------------------------------------------------------------------- */
 static mica_op *pool_op(mica_onnx_node *node, const char *name, size_t n_results) {
     mica_value *x = mica_onnx_in(node, 0);
     const mrt_shape input = mica_onnx_shape(x);
@@ -271,7 +271,7 @@ mica_status mica_onnx_convert_global_pool(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
 }
 
-/* Values go to the places that the indices name in a zeroed tensor of the shape that the pool had. */
+/* Values go to the places that the indices name, in a zeroed tensor of the pool's input shape. */
 mica_status mica_onnx_convert_max_unpool(mica_onnx_node *node) {
     mica_value *x = mica_onnx_in(node, 0), *indices = mica_onnx_in(node, 1);
     const mrt_shape input = mica_onnx_shape(x);

@@ -98,7 +98,7 @@ static void implicit_output(const term *terms, size_t n, term *out) {
     }
 }
 
-/* --- steps ------------------------------------------------------------------------------------------- */
+/* --- steps ----------------------------------------------------------------------------------- */
 /* Brings the axes into the order of `labels` (all of the term's, once each). */
 static void reorder(mica_onnx_node *node, const char *suffix, term *t, const int *labels) {
     int64_t order[MRT_MAX_RANK] = {0};
@@ -109,8 +109,8 @@ static void reorder(mica_onnx_node *node, const char *suffix, term *t, const int
     memcpy(t->label, labels, (size_t)t->rank * sizeof *labels);
 }
 
-/* A label that a term has twice: only the diagonal counts. The two axes go to the end, become one of
- * n * n elements, and every (n + 1)-th of them stays. */
+/* A label that a term has twice: only the diagonal counts. The two axes go to the end, become one
+ * of n * n elements, and every (n + 1)-th of them stays. */
 static bool take_diagonal(mica_onnx_node *node, term *t) {
     for (int i = 0; i < t->rank; i++) {
         for (int k = i + 1; k < t->rank; k++) {
@@ -261,7 +261,7 @@ static mica_status contract(mica_onnx_node *node, const char *equation, term *a,
     return mica_onnx_finish(node);
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------ */
+/* --- the whole ------------------------------------------------------------------------------- */
 static mica_status parse(mica_onnx_node *node, const char *equation, term *terms, term *out) {
     const char *arrow = strstr(equation, "->");
     const char *end = arrow != NULL ? arrow : equation + strlen(equation);

@@ -49,7 +49,7 @@ mica_status mica_onnx_convert_is_inf(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
 }
 
-/* --- clip ---------------------------------------------------------------------------------------- */
+/* --- clip ------------------------------------------------------------------------------------ */
 /* A bound of opset 11 and later: absent, a constant, or a tensor. */
 static bool constant_bound(mica_onnx_node *node, size_t i, const double **out, double *room) {
     mica_value *value = mica_onnx_in(node, i);
@@ -104,9 +104,9 @@ mica_status mica_onnx_convert_clip(mica_onnx_node *node) {
                                                    max < limit ? &max : NULL));
 }
 
-/* --- two operands ---------------------------------------------------------------------------------- */
-/* Before opset 7 the second operand was aligned with axis `axis` of the first, when `broadcast` said
- * so; a slope of PRelu always with the channels. */
+/* --- two operands ---------------------------------------------------------------------------- */
+/* Before opset 7 the second operand was aligned with axis `axis` of the first, when `broadcast`
+ * said so; a slope of PRelu always with the channels. */
 static mica_value *old_alignment(mica_onnx_node *node, mica_value *a, mica_value *b) {
     const mrt_shape whole = mica_onnx_shape(a), part = mica_onnx_shape(b);
     const bool slope = strcmp(node->row->detail, "top.PRelu") == 0;
@@ -168,7 +168,7 @@ mica_status mica_onnx_convert_pow(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_cast(node, NULL, x, type));
 }
 
-/* --- any number of operands -------------------------------------------------------------------------- */
+/* --- any number of operands ------------------------------------------------------------------ */
 /* Joins all inputs; the last op has the suffix. */
 static mica_value *chain(mica_onnx_node *node, const char *op, const char *suffix) {
     const size_t n = mica_onnx_n_in(node);

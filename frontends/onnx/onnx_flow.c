@@ -9,13 +9,14 @@ static mica_value *scalar_bool(mica_onnx_node *node, const char *suffix, bool va
     return mica_onnx_scalar(node, suffix, MRT_BOOL, value);
 }
 
-/* --- If ------------------------------------------------------------------------------------------------ */
+/* --- If -------------------------------------------------------------------------------------- */
 /* A condition known only at run time: both branches are computed and the results selected. */
 static mica_status select_branch(mica_onnx_node *node, const Onnx__GraphProto *yes,
                                  const Onnx__GraphProto *no, mica_value *condition) {
     const size_t n = mica_onnx_n_out(node);
     mica_arena *arena = node->importer->arena;
-    mica_value **a = mica_arena_array(arena, n, sizeof *a), **b = mica_arena_array(arena, n, sizeof *b);
+    mica_value **a = mica_arena_array(arena, n, sizeof *a);
+    mica_value **b = mica_arena_array(arena, n, sizeof *b);
     MICA_TRY(mica_onnx_run_graph(node, yes, NULL, 0, a, n, "_then"));
     MICA_TRY(mica_onnx_run_graph(node, no, NULL, 0, b, n, "_else"));
     condition = mica_onnx_reshape(node, "condition", condition, 0, (int64_t[1]){0});
@@ -50,11 +51,12 @@ mica_status mica_onnx_convert_if(mica_onnx_node *node) {
     return mica_onnx_finish(node);
 }
 
-/* --- collected results ------------------------------------------------------------------------------------ */
+/* --- collected results ----------------------------------------------------------------------- */
 typedef MICA_VEC(mica_value *) value_list;
 
 /* Joins one slice per trip along a new axis. */
-static mica_value *stack(mica_onnx_node *node, size_t output, const value_list *slices, int64_t axis) {
+static mica_value *stack(mica_onnx_node *node, size_t output, const value_list *slices,
+                         int64_t axis) {
     if (node->failed) {
         return NULL;
     }
@@ -101,7 +103,7 @@ static void free_lists(value_list *lists, size_t n) {
     }
 }
 
-/* --- Loop ------------------------------------------------------------------------------------------------- */
+/* --- Loop ------------------------------------------------------------------------------------ */
 typedef struct loop {
     const Onnx__GraphProto *body;
     size_t n_carried, n_collected;
@@ -176,7 +178,7 @@ mica_status mica_onnx_convert_loop(mica_onnx_node *node) {
     return status;
 }
 
-/* --- Scan ------------------------------------------------------------------------------------------------- */
+/* --- Scan ------------------------------------------------------------------------------------ */
 typedef struct scan {
     const Onnx__GraphProto *body;
     size_t n_state, n_scanned, n_collected;

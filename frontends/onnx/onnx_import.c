@@ -9,7 +9,7 @@
 /* Unrolled loops may convert this many nodes in all. */
 static const size_t MAX_NODES = 2000000;
 
-/* --- nodes --------------------------------------------------------------------------------------- */
+/* --- nodes ----------------------------------------------------------------------------------- */
 static bool is_default_domain(const char *domain) {
     return domain == NULL || domain[0] == '\0' || strcmp(domain, "ai.onnx") == 0;
 }
@@ -108,7 +108,7 @@ mica_status mica_onnx_convert_nodes(mica_onnx_importer *im, const mica_onnx_orde
     return MICA_OK;
 }
 
-/* --- results -------------------------------------------------------------------------------------- */
+/* --- results --------------------------------------------------------------------------------- */
 static char **wanted_names(mica_onnx_importer *im, size_t *out_count) {
     const Onnx__GraphProto *graph = im->model->graph;
     const mica_onnx_options *options = im->options;
@@ -214,7 +214,7 @@ static void clean_up(mica_onnx_importer *im, mica_op *func) {
     mica_map_destroy(used);
 }
 
-/* --- the whole ------------------------------------------------------------------------------------- */
+/* --- the whole ------------------------------------------------------------------------------- */
 static void set_module_attrs(mica_onnx_importer *im) {
     mica_op *op = im->module->op;
     const char *name = im->options->model_name;

@@ -104,7 +104,7 @@ static mica_status list_inputs(mica_onnx_importer *im, const Onnx__GraphProto *g
     return MICA_OK;
 }
 
-/* --- shapes -------------------------------------------------------------------------------------- */
+/* --- shapes ---------------------------------------------------------------------------------- */
 static mica_status check_type(mica_onnx_importer *im, input *in) {
     if (in->type == NULL) {
         in->dtype = MRT_F32; /* a cut at a tensor that the model does not describe */
@@ -278,7 +278,7 @@ static mica_status resolve_inputs(mica_onnx_importer *im, input_list *inputs) {
     return status;
 }
 
-/* --- IR ------------------------------------------------------------------------------------------ */
+/* --- IR -------------------------------------------------------------------------------------- */
 static mica_status make_constant(mica_onnx_importer *im, const input *in) {
     const mica_ndarray *array = in->constant;
     mica_onnx_tensor t = {.dtype = mica_onnx_dtype(in->type != NULL

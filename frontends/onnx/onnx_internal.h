@@ -20,7 +20,7 @@ enum {
     MICA_ONNX_MAX_NESTING = 100, /* messages inside messages; 5 per level of subgraphs */
 };
 
-/* --- tensors ------------------------------------------------------------------------------------ */
+/* --- tensors --------------------------------------------------------------------------------- */
 /* A TensorProto as an array; data lives as long as the module. */
 typedef struct mica_onnx_tensor {
     mrt_dtype dtype;
@@ -62,7 +62,7 @@ typedef struct mica_onnx_importer {
     size_t n_nodes;      /* converted so far, subgraphs included: bounds unrolling */
 } mica_onnx_importer;
 
-/* --- the op table ------------------------------------------------------------------------------- */
+/* --- the op table ---------------------------------------------------------------------------- */
 typedef struct mica_onnx_node mica_onnx_node;
 typedef mica_status mica_onnx_convert_fn(mica_onnx_node *node);
 
@@ -97,7 +97,7 @@ struct mica_onnx_node {
     size_t n_asked;
 };
 
-/* --- reading (onnx_read.c, onnx_scan.c, onnx_tensor.c, onnx_shapes.c) -------------------------------- */
+/* --- reading (onnx_read.c, onnx_scan.c, onnx_tensor.c, onnx_shapes.c) ------------------------ */
 /* Maps, checks and unpacks the file into importer->model; the module keeps the message alive. */
 mica_status mica_onnx_read(mica_onnx_importer *importer);
 /* Walks the bytes of a message along its descriptor without recursion: lengths, nesting. */
@@ -133,7 +133,7 @@ typedef MICA_VEC(mica_onnx_shape_item) mica_onnx_shape_list;
 mica_status mica_onnx_parse_shapes(mica_arena *arena, const char *text, mica_onnx_shape_list *out,
                                    mica_error *err);
 
-/* --- the graph (onnx_graph.c, onnx_inputs.c, onnx_import.c, onnx_function.c) ------------------------- */
+/* --- the graph (onnx_graph.c, onnx_inputs.c, onnx_import.c, onnx_function.c) ----------------- */
 typedef struct mica_onnx_order {
     const Onnx__NodeProto **nodes; /* those that the wanted tensors need, producers first */
     size_t count;
@@ -156,7 +156,7 @@ mica_status mica_onnx_run_graph(mica_onnx_node *node, const Onnx__GraphProto *gr
                                 mica_value *const *inputs, size_t n_inputs, mica_value **outputs,
                                 size_t n_outputs, const char *tag);
 
-/* --- names and scopes ----------------------------------------------------------------------------- */
+/* --- names and scopes ------------------------------------------------------------------------ */
 mica_onnx_scope *mica_onnx_push_scope(mica_onnx_importer *importer, const char *prefix);
 void mica_onnx_pop_scope(mica_onnx_importer *importer);
 mica_onnx_entry *mica_onnx_lookup(const mica_onnx_scope *scope, const char *name);
@@ -167,7 +167,7 @@ mica_value *mica_onnx_entry_value(mica_onnx_importer *importer, const char *name
 /* `name`, with a number behind it when a tensor has that name; registered. */
 const char *mica_onnx_unique(mica_onnx_importer *importer, const char *name);
 
-/* --- nodes: errors, operands, constants (onnx_node.c) ------------------------------------------------- */
+/* --- nodes: errors, operands, constants (onnx_node.c) ---------------------------------------- */
 /* "node 'conv1' (Conv, opset 13): ..."; sets node->failed. */
 mica_status mica_onnx_error(mica_onnx_node *node, const char *format, ...) MICA_PRINTF(2, 3);
 /* Input i, or NULL when it is absent. */
@@ -199,7 +199,7 @@ int mica_onnx_axis(mica_onnx_node *node, int64_t axis, int rank);
 /* As above for a list: bit set; an error when an axis is repeated. */
 uint32_t mica_onnx_axes(mica_onnx_node *node, const int64_t *axes, int64_t count, int rank);
 
-/* --- attributes (onnx_attr.c) ------------------------------------------------------------------------- */
+/* --- attributes (onnx_attr.c) ---------------------------------------------------------------- */
 bool mica_onnx_has_attr(mica_onnx_node *node, const char *name);
 int64_t mica_onnx_attr_i(mica_onnx_node *node, const char *name, int64_t fallback);
 double mica_onnx_attr_f(mica_onnx_node *node, const char *name, double fallback);
@@ -218,9 +218,10 @@ const Onnx__GraphProto *mica_onnx_attr_graph(mica_onnx_node *node, const char *n
 /* Refuses attributes that nobody asked for; call after the last one was read. */
 mica_status mica_onnx_attrs_done(mica_onnx_node *node);
 
-/* --- making ops (onnx_build.c) -------------------------------------------------------------------------- */
+/* --- making ops (onnx_build.c) --------------------------------------------------------------- */
 /* A new op at the end. suffix NULL: it has the name(s) of the node's output(s) from node->primary
- * on; else "<output 0>_<suffix>". Set its attributes, then call mica_onnx_done. NULL when the node failed. */
+ * on; else "<output 0>_<suffix>". Set its attributes, then call mica_onnx_done. NULL when the node
+ * failed. */
 mica_op *mica_onnx_op(mica_onnx_node *node, const char *op, const char *suffix,
                       mica_value *const *operands, size_t n_operands, size_t n_results);
 /* Infers types, folds constants; result 0, or NULL after a diagnostic. */
@@ -272,8 +273,8 @@ mica_value *mica_onnx_scalar(mica_onnx_node *node, const char *suffix, mrt_dtype
                              double value);
 /* Writes `value` as one element of `dtype`. */
 void mica_onnx_store(mrt_dtype dtype, double value, void *out);
-/* Room for `count` elements of a constant that a converter computes; an error when it is unreasonably
- * large. */
+/* Room for `count` elements of a constant that a converter computes; an error when it is too
+ * large. Lives as long as the module. */
 void *mica_onnx_buffer(mica_onnx_node *node, mrt_dtype dtype, int64_t count);
 /* Writes the strides, pads, dilations of a window op: defaults, auto_pad, list lengths. */
 typedef struct mica_onnx_window {

@@ -59,7 +59,7 @@ mica_status mica_onnx_finish(const mica_onnx_node *node) {
     return node->failed ? MICA_FAIL : MICA_OK;
 }
 
-/* --- constants ---------------------------------------------------------------------------------- */
+/* --- constants ------------------------------------------------------------------------------- */
 static void not_constant(mica_onnx_node *node, size_t i, const char *what) {
     if (!node->failed) {
         mica_onnx_error(node, "input %zu ('%s') must be %s known at import; it depends on the "
@@ -122,7 +122,7 @@ double mica_onnx_const_f64(mica_onnx_node *node, size_t i, double fallback) {
     return one_element(node, i, count) ? data[0] : fallback;
 }
 
-/* --- shapes and axes ------------------------------------------------------------------------------ */
+/* --- shapes and axes ------------------------------------------------------------------------- */
 mrt_shape mica_onnx_shape(const mica_value *value) {
     mrt_shape shape = {0};
     if (value != NULL && mica_type_is_static(value->type)) {

@@ -182,7 +182,8 @@ mica_status mica_onnx_convert_mean_variance_norm(mica_onnx_node *node) {
     mica_value *mean = mica_onnx_reduce(node, "mean", x, "ReduceMean", set, true);
     mica_value *mean_square = mica_onnx_unary(node, "top.Square", "mean_square", mean);
     mica_value *square = mica_onnx_unary(node, "top.Square", "square", x);
-    mica_value *square_mean = mica_onnx_reduce(node, "square_mean", square, "ReduceMean", set, true);
+    mica_value *square_mean =
+        mica_onnx_reduce(node, "square_mean", square, "ReduceMean", set, true);
     mica_value *variance = mica_onnx_binary(node, "top.Sub", "variance", square_mean, mean_square);
     mica_value *deviation = mica_onnx_unary(node, "top.Sqrt", "deviation", variance);
     mica_value *eps = mica_onnx_scalar_like(node, "eps", x, 1e-9);
@@ -191,10 +192,11 @@ mica_status mica_onnx_convert_mean_variance_norm(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_binary(node, "top.Div", NULL, centred, divisor));
 }
 
-/* --- softmax --------------------------------------------------------------------------------------- */
+/* --- softmax --------------------------------------------------------------------------------- */
 /* Before opset 13 the axes from `axis` on were one axis. `flat` gets [before, rest] when that is
  * not the same as working along the axis itself. */
-static bool flattens(const mica_onnx_node *node, const mrt_shape *shape, int axis, int64_t flat[2]) {
+static bool flattens(const mica_onnx_node *node, const mrt_shape *shape, int axis,
+                     int64_t flat[2]) {
     flat[0] = mrt_shape_range(shape, 0, axis);
     flat[1] = mrt_shape_range(shape, axis, shape->rank);
     return node->opset < 13 && shape->rank > 0 &&

@@ -153,7 +153,7 @@ mica_status mica_onnx_convert_dynamic_quantize_linear(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, quantized(node, NULL, x, scale, point, MRT_U8));
 }
 
-/* --- integer products ------------------------------------------------------------------------------------ */
+/* --- integer products ------------------------------------------------------------------------ */
 static mica_value *product(mica_onnx_node *node, const char *suffix, mica_value *a, mica_value *b) {
     mica_value *operands[] = {a, b, NULL};
     return mica_onnx_done(node, mica_onnx_op(node, "top.MatMul", suffix, operands, 3, 1));

@@ -31,7 +31,8 @@ static mica_status from_scales(mica_onnx_node *node, resize *r, const double *sc
         }
         size = floor(size * scales[i]);
         if (!(scales[i] > 0.0) || !(size >= 0.0 && size < 0x1p31)) {
-            return mica_onnx_error(node, "scale %g on axis %d gives no valid size", scales[i], axis);
+            return mica_onnx_error(node, "scale %g on axis %d gives no valid size", scales[i],
+                                   axis);
         }
         r->scales[axis] = scales[i];
         r->shape[axis] = (int64_t)size;
@@ -164,6 +165,33 @@ static mica_status read_target(mica_onnx_node *node, resize *r, const char *poli
     return from_sizes(node, r, values, n, policy);
 }
 
+/* tf_half_pixel_for_nn (opset 11 and 12): x = (i + 1/2) / scale, one Gather per axis. */
+static mica_status pick_nearest(mica_onnx_node *node, const resize *r, const char *nearest) {
+    mica_value *x = mica_onnx_in(node, 0);
+    int last = -1;
+    for (int i = 0; i < r->in.rank; i++) {
+        last = r->shape[i] != r->in.dims[i] ? i : last;
+    }
+    for (int axis = 0; axis <= last; axis++) {
+        const int64_t n = r->shape[axis], size = r->in.dims[axis];
+        int64_t *index = n != size ? mica_onnx_buffer(node, MRT_I64, n) : NULL;
+        if (index == NULL) {
+            continue;
+        }
+        for (int64_t i = 0; i < n; i++) {
+            const double at = ((double)i + 0.5) / r->scales[axis];
+            const double whole = strcmp(nearest, "floor") == 0               ? floor(at)
+                                 : strcmp(nearest, "ceil") == 0              ? ceil(at)
+                                 : strcmp(nearest, "round_prefer_ceil") == 0 ? floor(at + 0.5)
+                                                                             : ceil(at - 0.5);
+            index[i] = whole > (double)(size - 1) ? size - 1 : whole < 0.0 ? 0 : (int64_t)whole;
+        }
+        mica_value *indices = mica_onnx_i64s(node, "indices", n, index);
+        x = mica_onnx_gather(node, "top.Gather", axis == last ? NULL : "axis", x, indices, axis);
+    }
+    return mica_onnx_alias(node, 0, x);
+}
+
 mica_status mica_onnx_convert_resize(mica_onnx_node *node) {
     int64_t n = 0;
     size_t n_axes = 0;
@@ -179,8 +207,10 @@ mica_status mica_onnx_convert_resize(mica_onnx_node *node) {
     const char *mode = mica_onnx_attr_choice(node, "mode", "nearest", "nearest|linear|cubic");
     const char *coord = mica_onnx_attr_choice(
         node, "coordinate_transformation_mode", "half_pixel",
-        "half_pixel|pytorch_half_pixel|align_corners|asymmetric|tf_crop_and_resize|"
-        "half_pixel_symmetric");
+        node->opset < 13 ? "half_pixel|pytorch_half_pixel|align_corners|asymmetric|"
+                           "tf_crop_and_resize|tf_half_pixel_for_nn"
+                         : "half_pixel|pytorch_half_pixel|align_corners|asymmetric|"
+                           "tf_crop_and_resize|half_pixel_symmetric");
     const char *nearest =
         mica_onnx_attr_choice(node, "nearest_mode", "round_prefer_floor",
                               "round_prefer_floor|round_prefer_ceil|floor|ceil");
@@ -196,6 +226,12 @@ mica_status mica_onnx_convert_resize(mica_onnx_node *node) {
         MICA_TRY(read_roi(node, &r));
     }
     MICA_TRY(read_target(node, &r, policy));
+    if (strcmp(coord, "tf_half_pixel_for_nn") == 0) {
+        return strcmp(mode, "nearest") == 0
+                   ? pick_nearest(node, &r, nearest)
+                   : mica_onnx_error(node, "tf_half_pixel_for_nn with mode '%s', expected nearest",
+                                     mode);
+    }
     mica_op *op = interp(node, &r, mode, coord);
     MICA_TRY(mica_onnx_finish(node));
     mica_op_set_str(op, "nearest_mode", nearest);

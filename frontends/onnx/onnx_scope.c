@@ -78,7 +78,7 @@ mica_status mica_onnx_add_initializers(mica_onnx_importer *im, const Onnx__Graph
     return MICA_OK;
 }
 
-/* --- bodies ------------------------------------------------------------------------------------- */
+/* --- bodies ---------------------------------------------------------------------------------- */
 static mica_status enter(mica_onnx_node *node) {
     if (node->importer->depth >= MAX_DEPTH) {
         return mica_onnx_error(node, "functions and subgraphs are nested deeper than %d levels "

@@ -57,7 +57,7 @@ mica_status mica_onnx_convert_cast_like(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_cast(node, NULL, mica_onnx_in(node, 0), to));
 }
 
-/* --- reshape ------------------------------------------------------------------------------------- */
+/* --- reshape --------------------------------------------------------------------------------- */
 mica_status mica_onnx_convert_reshape(mica_onnx_node *node) {
     mica_value *x = mica_onnx_in(node, 0);
     const mrt_shape in = mica_onnx_shape(x);
@@ -101,8 +101,8 @@ mica_status mica_onnx_convert_flatten(mica_onnx_node *node) {
     int64_t axis = mica_onnx_attr_i(node, "axis", 1);
     MICA_TRY(mica_onnx_finish(node));
     if (axis < -shape.rank || axis > shape.rank) {
-        return mica_onnx_error(node, "axis %" PRId64 " is outside of rank %d, expected %d..%d", axis,
-                               shape.rank, -shape.rank, shape.rank);
+        return mica_onnx_error(node, "axis %" PRId64 " is outside of rank %d, expected %d..%d",
+                               axis, shape.rank, -shape.rank, shape.rank);
     }
     axis += axis < 0 ? shape.rank : 0;
     const int64_t dims[] = {mrt_shape_range(&shape, 0, (int)axis),
@@ -168,7 +168,7 @@ mica_status mica_onnx_convert_unsqueeze(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_reshape(node, NULL, x, rank, dims));
 }
 
-/* --- order and joining ------------------------------------------------------------------------------- */
+/* --- order and joining ----------------------------------------------------------------------- */
 mica_status mica_onnx_convert_transpose(mica_onnx_node *node) {
     mica_value *x = mica_onnx_in(node, 0);
     const int rank = mica_onnx_shape(x).rank;
@@ -238,8 +238,8 @@ static mica_status split_sizes(mica_onnx_node *node, int64_t size, int64_t *out,
         total += out[i];
     }
     if (total != size) {
-        return mica_onnx_error(node, "the parts have %" PRId64 " elements in all, expected %" PRId64,
-                               total, size);
+        return mica_onnx_error(node, "the parts have %" PRId64 " elements in all, expected "
+                                     "%" PRId64, total, size);
     }
     return MICA_OK;
 }

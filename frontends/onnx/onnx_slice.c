@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* --- slice ------------------------------------------------------------------------------------------ */
+/* --- slice ----------------------------------------------------------------------------------- */
 typedef struct slice_args {
     const int64_t *starts, *ends, *axes, *steps; /* axes, steps may be NULL */
     int64_t n;
@@ -107,7 +107,7 @@ mica_status mica_onnx_convert_slice(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_slice(node, NULL, x, offset, steps, ends));
 }
 
-/* --- pad --------------------------------------------------------------------------------------------- */
+/* --- pad ------------------------------------------------------------------------------------- */
 static mica_value *pad(mica_onnx_node *node, const char *suffix, mica_value *x,
                        const int64_t *paddings, double value, const char *mode) {
     const int rank = mica_onnx_shape(x).rank;
@@ -189,7 +189,7 @@ mica_status mica_onnx_convert_center_crop_pad(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, pad(node, NULL, x, paddings, 0.0, "constant"));
 }
 
-/* --- repeating ------------------------------------------------------------------------------------------ */
+/* --- repeating ------------------------------------------------------------------------------- */
 mica_status mica_onnx_convert_expand(mica_onnx_node *node) {
     mica_value *x = mica_onnx_in(node, 0);
     const mrt_shape in = mica_onnx_shape(x);

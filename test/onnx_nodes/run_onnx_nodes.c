@@ -7,8 +7,8 @@
  * Without --list the exit status is 0 whatever fails; with it, a case named in FILE (one per line,
  * '#' starts a comment) that fails or is missing gives exit status 1. --write writes the names of
  * the cases that pass. The compiler computes half and double floats in f32: such inputs are
- * converted, such results compared as numbers. Inputs that a model needs while importing (shapes, axes, repeats) are given
- * as constants, as few as possible. */
+ * converted, such results compared as numbers. Inputs that a model needs while importing (shapes,
+ * axes, repeats) are given as constants, as few as possible. */
 #include "dialects/dialects.h"
 #include "dialects/plan.h"
 #include "frontends/onnx/onnx_internal.h"
@@ -58,7 +58,7 @@ static bool fail(test_case *c, const char *format, ...) {
     return false;
 }
 
-/* --- tensors in files ----------------------------------------------------------------------------- */
+/* --- tensors in files ------------------------------------------------------------------------ */
 static bool read_tensor(test_case *c, const char *path, mica_onnx_tensor *out) {
     mica_error err = {0};
     char *bytes = NULL;
@@ -106,7 +106,7 @@ static size_t read_tensors(test_case *c, const char *set, const char *kind, mica
     return n;
 }
 
-/* --- import --------------------------------------------------------------------------------------- */
+/* --- import ---------------------------------------------------------------------------------- */
 static const char *descr(mrt_dtype dtype) {
 #define X(name, code, bytes, text, descr_text)                                                     \
     if (dtype == MRT_##name) {                                                                     \
@@ -168,7 +168,7 @@ static bool import(test_case *c, mica_context *context, const mica_onnx_tensor *
     return false;
 }
 
-/* --- comparison ------------------------------------------------------------------------------------- */
+/* --- comparison ------------------------------------------------------------------------------ */
 static double element(mrt_dtype dtype, const void *data, int64_t i) {
     switch (dtype) {
     case MRT_F32:
@@ -217,7 +217,7 @@ static bool compare(test_case *c, const char *name, const mrt_tensor *got,
     return true;
 }
 
-/* --- one data set -------------------------------------------------------------------------------------- */
+/* --- one data set ---------------------------------------------------------------------------- */
 static bool fill_inputs(test_case *c, const mrt_plan *plan, mrt_exec *exec,
                         const mica_onnx_tensor *inputs, size_t n) {
     for (int32_t k = 0; k < plan->n_inputs; k++) {
@@ -233,7 +233,8 @@ static bool fill_inputs(test_case *c, const mrt_plan *plan, mrt_exec *exec,
             }
             continue;
         }
-        if (i == n || inputs[i].dtype != t->dtype || !mrt_shape_equal(&inputs[i].shape, &t->shape)) {
+        if (i == n || inputs[i].dtype != t->dtype ||
+            !mrt_shape_equal(&inputs[i].shape, &t->shape)) {
             return fail(c, "the data for input '%s' do not fit", t->name);
         }
         if (inputs[i].count > 0) {
@@ -243,8 +244,8 @@ static bool fill_inputs(test_case *c, const mrt_plan *plan, mrt_exec *exec,
     return true;
 }
 
-static bool run_plan(test_case *c, const mrt_plan *plan, const mica_onnx_tensor *inputs, size_t n_in,
-                     const mica_onnx_tensor *outputs, size_t n_out) {
+static bool run_plan(test_case *c, const mrt_plan *plan, const mica_onnx_tensor *inputs,
+                     size_t n_in, const mica_onnx_tensor *outputs, size_t n_out) {
     mrt_exec *exec = NULL;
     mrt_error err = {""};
     if (mrt_exec_create(plan, NULL, &exec, &err) != MRT_OK) {
@@ -319,7 +320,7 @@ static bool run_case(test_case *c) {
     return sets > 0 || fail(c, "no test_data_set_* folder");
 }
 
-/* --- children -------------------------------------------------------------------------------------------- */
+/* --- children -------------------------------------------------------------------------------- */
 typedef struct result {
     bool passed;
     int level;
@@ -372,7 +373,7 @@ static result run_in_child(const char *folder) {
     return r;
 }
 
-/* --- the whole -------------------------------------------------------------------------------------------- */
+/* --- the whole ------------------------------------------------------------------------------- */
 typedef struct tally {
     size_t passed, failed;
 } tally;

@@ -326,12 +326,46 @@ START_TEST(same_padding) {
 }
 END_TEST
 
+/* A computed constant under a second shape outlives the first. */
+START_TEST(reshaped_computed_constant) {
+    model_input(&m, "x", INT64_TYPE, 1, 3);
+    model_weight(&m, "start", INT64_TYPE, 0, NULL, &(int64_t){0}, 8);
+    model_weight(&m, "limit", INT64_TYPE, 0, NULL, &(int64_t){3}, 8);
+    model_weight(&m, "delta", INT64_TYPE, 0, NULL, &(int64_t){1}, 8);
+    model_i64s(&m, "axis", 0);
+    model_node(&m, "Range", "", "start,limit,delta", "r");
+    model_node(&m, "Unsqueeze", "", "r,axis", "u");
+    model_node(&m, "Add", "", "x,u", "y");
+    model_output(&m, "y");
+    must_import(NULL);
+    const mica_ndarray *u = mica_weight_data(mica_op_operand(model_find(&m, "y"), 1));
+    ck_assert_int_eq(u->rank, 2);
+    ck_assert_int_eq(((const int64_t *)u->data)[2], 2);
+    ck_assert_uint_eq(mica_weights_count(m.module->weights), 1);
+}
+END_TEST
+
+START_TEST(old_broadcast) {
+    m.proto.opset_import[0]->version = 6;
+    model_input(&m, "x", FLOAT_TYPE, 2, 3, 4);
+    model_zeros(&m, "w", 3);
+    Onnx__NodeProto *node = model_node(&m, "Add", "", "x,w", "y");
+    model_attr_i(&m, node, "broadcast", 1);
+    model_attr_i(&m, node, "axis", 1);
+    model_output(&m, "y");
+    must_import(NULL);
+    const mica_type type = mica_op_operand(model_find(&m, "y"), 1)->type;
+    ck_assert_int_eq(type->rank, 3);
+    ck_assert_int_eq(type->dims[1], 3);
+}
+END_TEST
+
 int main(void) {
     const TTest *const all[] = {
         names_and_attributes, unsorted_nodes, shape_arithmetic_vanishes, cut_outputs, cut_inputs,
         second_names_of_outputs, several_results, initializer_as_input, constant_input,
         typed_fields_and_halves, external_data, function_is_inlined, constant_if, old_softmax,
-        same_padding};
+        same_padding, reshaped_computed_constant, old_broadcast};
     Suite *suite = suite_create("onnx_import");
     TCase *tests = tcase_create("import");
     tcase_add_checked_fixture(tests, setup, teardown);
