@@ -42,7 +42,7 @@ mica_status mica_op_infer(mica_op *op);
  * (NULL: same values). Regions are cloned. */
 mica_op *mica_clone_op(mica_builder *builder, const mica_op *op,
                        mica_value *(*map)(void *user, mica_value *), void *user);
-/* Deep copy of a module; weights are shared read-only by reference (copied names, borrowed data). */
+/* Deep copy of a module; the data of its constants is shared, not copied. */
 mica_module *mica_module_clone(mica_module *module);
 
 /* func.func @name(types) -> results with an entry block; locs may be NULL (unknown). */

@@ -27,9 +27,9 @@ struct mica_loc_storage {
 mica_loc mica_loc_unknown(mica_context *context);
 mica_loc mica_loc_file(mica_context *context, const char *file, int line, int column);
 mica_loc mica_loc_name(mica_context *context, const char *name, mica_loc child);
-/* As upstream does, nested fused locations are flattened, unknown and repeated parts dropped; no part
- * left gives the unknown location and one part gives that part. So parts that name the results of
- * an op must be known and different. */
+/* As upstream does, nested fused locations are flattened, unknown and repeated parts dropped; no
+ * part left gives the unknown location and one part gives that part. So parts that name the results
+ * of an op must be known and different. */
 mica_loc mica_loc_fused(mica_context *context, const mica_loc *parts, size_t n_parts);
 
 /* First name found in the location (NAME itself, first named part of FUSED), or "" if none. */

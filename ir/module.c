@@ -6,11 +6,11 @@
 
 #include <string.h>
 
+/* The struct is not in its arena, so that modules can be swapped. */
 mica_module *mica_module_create_empty(mica_context *context) {
-    mica_arena *arena = mica_arena_create();
-    mica_module *module = mica_arena_alloc(arena, sizeof *module);
+    mica_module *module = mica_alloc(sizeof *module);
     module->context = context;
-    module->arena = arena;
+    module->arena = mica_arena_create();
     module->weights = mica_weights_create();
     return module;
 }
@@ -27,22 +27,14 @@ void mica_module_destroy(mica_module *module) {
     if (!module) {
         return;
     }
-    /* The module struct may live in the arena of another module (mica_module_swap), which the
-     * release of the constants may free. */
-    mica_arena *arena = module->arena;
     mica_weights_destroy(module->weights);
-    mica_arena_destroy(arena);
+    mica_arena_destroy(module->arena);
+    mica_free(module);
 }
 
-/* Nesting is bounded by the parser. */
-static void set_owner(mica_op *op, mica_module *module) {
-    op->owner = module;
-    for (uint32_t r = 0; r < op->n_regions; ++r) {
-        for (mica_block *block = op->regions[r]->first; block; block = block->next) {
-            for (mica_op *inner = block->first; inner; inner = inner->next) {
-                set_owner(inner, module);
-            }
-        }
+static void set_owner(mica_module *module) {
+    for (mica_op *op = module->op; op; op = mica_op_walk_next(module->op, op)) {
+        op->owner = module;
     }
 }
 
@@ -50,8 +42,8 @@ void mica_module_swap(mica_module *a, mica_module *b) {
     const mica_module old = *a;
     *a = *b;
     *b = old;
-    set_owner(a->op, a);
-    set_owner(b->op, b);
+    set_owner(a);
+    set_owner(b);
 }
 
 mica_block *mica_module_body(mica_module *module) {

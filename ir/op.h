@@ -66,8 +66,8 @@ struct mica_module {
 
 mica_module *mica_module_create(mica_context *context, mica_loc loc);
 void mica_module_destroy(mica_module *module);
-/* Exchanges all that is in two modules; pointers to ops and values stay valid. For passes that make a
- * new module and hand it out under the old identity. */
+/* Exchanges all that is in two modules; pointers to ops and values stay valid. For passes that make
+ * a new module and hand it out under the old identity. */
 void mica_module_swap(mica_module *a, mica_module *b);
 mica_block *mica_module_body(mica_module *module);
 /* The function called `name` (a func.func op), or NULL. */
@@ -99,7 +99,7 @@ size_t mica_value_use_count(const mica_value *value);
 /* Attribute by name; NULL when absent. */
 mica_attr mica_op_attr(const mica_op *op, const char *name);
 /* Typed access with the row's default; only for attributes that the row declares (the verifier has
- * checked kinds). A missing optional attribute without default gives 0, 0.0, false, "" or count 0. */
+ * checked kinds). A missing optional attribute without default gives 0, 0.0, false, "", count 0. */
 int64_t mica_op_i64(const mica_op *op, const char *name);
 double mica_op_f64(const mica_op *op, const char *name);
 bool mica_op_bool(const mica_op *op, const char *name);

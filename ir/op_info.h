@@ -13,7 +13,8 @@ typedef struct mica_operand_info {
 
 /* Attribute kinds of a row; the verifier checks them. */
 typedef enum mica_attr_class {
-    MICA_A_I64, MICA_A_F64, MICA_A_BOOL, MICA_A_STR, MICA_A_I64S, MICA_A_F64S, MICA_A_DICT, MICA_A_ANY
+    MICA_A_I64, MICA_A_F64, MICA_A_BOOL, MICA_A_STR, MICA_A_I64S, MICA_A_F64S, MICA_A_DICT,
+    MICA_A_ANY
 } mica_attr_class;
 typedef struct mica_attr_info {
     const char *name;

@@ -241,7 +241,8 @@ static bool parse_signature(mica_parser *parser, mica_op *op) {
 static bool check_module(mica_parser *parser, mica_op *op, const mica_token *at) {
     if (op->n_regions != 1 || op->n_operands > 0 || op->n_results > 0 ||
         (op->regions[0]->first && op->regions[0]->first->next)) {
-        return mica_parser_fail(parser, at, "'builtin.module' op must have one region of one block");
+        return mica_parser_fail(parser, at,
+                                "'builtin.module' op must have one region of one block");
     }
     if (!op->regions[0]->first) {
         mica_region_add_block(op->regions[0]);

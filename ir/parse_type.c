@@ -35,7 +35,7 @@ static int integer_word(const mica_token *token, bool in_quant, mica_sign *out_s
 /* --- tensors ---------------------------------------------------------------------------------- */
 
 /* One dimension at the cursor, '?' or a number, then 'x'. Returns 1 if there was one, 0 if the
- * element type starts here, -1 after an error. Characters, because 3x4xf32 and 0x4 are no tokens. */
+ * element type starts here, -1 after an error. By characters: 3x4xf32 and 0x4 are no tokens. */
 static int parse_dim(mica_parser *parser, int64_t *out) {
     mica_lexer *lexer = &parser->lexer;
     mica_lexer_skip_space(lexer);

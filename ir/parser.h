@@ -18,7 +18,11 @@ typedef MICA_VEC(mica_named_attr) mica_attr_list;
 typedef MICA_VEC(mica_type) mica_type_list;
 typedef MICA_VEC(mica_value *) mica_value_list;
 
-typedef enum mica_alias_state { MICA_ALIAS_SEEN, MICA_ALIAS_ACTIVE, MICA_ALIAS_DONE } mica_alias_state;
+typedef enum mica_alias_state {
+    MICA_ALIAS_SEEN,
+    MICA_ALIAS_ACTIVE, /* being read */
+    MICA_ALIAS_DONE
+} mica_alias_state;
 
 /* "#name = ..." or "!name = ...": where it is defined, and its value when that was read. */
 typedef struct mica_alias {

@@ -4,7 +4,7 @@
 
 #include "ir/op.h"
 
-/* Options of one pass instance as key=value text; unknown keys were refused before the pass runs. */
+/* Options of one pass instance as key=value text; unknown keys are refused before the pass runs. */
 typedef struct mica_pass_options mica_pass_options;
 const char *mica_pass_option(const mica_pass_options *options, const char *key); /* or NULL */
 
@@ -38,7 +38,8 @@ mica_pass_manager *mica_pass_manager_create(mica_context *context, const mica_pa
 void mica_pass_manager_destroy(mica_pass_manager *manager);
 /* Appends "name{key=value key2=value2},name2,..."; the form builtin.module(...) is accepted too.
  * Unknown pass or option: error naming the nearest. */
-mica_status mica_pass_manager_add(mica_pass_manager *manager, const char *pipeline, mica_error *err);
+mica_status mica_pass_manager_add(mica_pass_manager *manager, const char *pipeline,
+                                  mica_error *err);
 mica_status mica_pass_manager_run(mica_pass_manager *manager, mica_module *module);
 
 #endif

@@ -6,11 +6,11 @@
 #include "utils/strbuf.h"
 
 /* Parses one module (an implicit module is made around bare ops). `file` is for locations.
- * NULL after diagnostics on error. Accepts generic and pretty forms of builtin.module, func.func and
- * return; unregistered ops in generic form; location aliases, forward and backward. */
+ * NULL after diagnostics on error. Accepts generic and pretty forms of builtin.module, func.func
+ * and return; unregistered ops in generic form; location aliases, forward and backward. */
 mica_module *mica_parse(mica_context *context, const char *text, size_t length, const char *file);
-/* Reads and verifies a file (mica_parse alone does not verify); with `with_weights` it also loads the
- * npz that the attribute module.weight_file names, relative to the file. */
+/* Reads and verifies a file (mica_parse alone does not verify). With `with_weights` it also loads
+ * the npz that the attribute module.weight_file names, relative to the file. */
 mica_module *mica_parse_file(mica_context *context, const char *path, bool with_weights);
 
 /* Prints module or op with locations. */

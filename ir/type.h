@@ -41,7 +41,7 @@ struct mica_type_storage {
     const double *scales;       /* UNIFORM: 1 value; UNIFORM_AXIS: n_scales */
     const int64_t *zero_points;
     size_t n_scales;
-    int64_t storage_min, storage_max; /* UNIFORM*: printed as i8<-127:127> when narrower than the type */
+    int64_t storage_min, storage_max; /* UNIFORM*: printed, i8<-127:127>, when narrower */
     uint32_t depth, weight; /* levels and parts when written out; bound what a text may ask for */
     mica_context *context;
 };

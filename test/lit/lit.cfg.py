@@ -1,8 +1,8 @@
 """Text tests: RUN lines checked with FileCheck. Run by test/run.sh, or alone with
     python3 /usr/lib/llvm-14/build/utils/lit/lit.py -sv test/lit --param build=build
-(or the build folder in MICA_BUILD). Programs of the build are written by name, mica-opt or %mica-opt;
-FileCheck, not and mlir-opt come from LLVM. Features: `mlir-opt` when upstream's tool is installed,
-`shared` when the folder with models and data stands beside the repository (%shared)."""
+(or the build folder in MICA_BUILD). Programs of the build are written by name, mica-opt or
+%mica-opt; FileCheck, not and mlir-opt come from LLVM. Features: `mlir-opt` when upstream's tool is
+installed, `shared` when the folder with models and data stands beside the repository (%shared)."""
 
 import glob
 import os

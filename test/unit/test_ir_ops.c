@@ -159,6 +159,20 @@ START_TEST(clone_and_equal) {
 }
 END_TEST
 
+START_TEST(swap) {
+    mica_module *a = parse(nested);
+    mica_module *b = parse("\"o.b\"() : () -> ()\n");
+    mica_op *func = mica_module_func(a, "main");
+    mica_module_swap(a, b);
+    ck_assert_ptr_eq(mica_op_module(func), b);
+    ck_assert(mica_op_is(mica_module_body(a)->first, "o.b"));
+    mica_module_destroy(b); /* what a held before; a goes on living */
+    mica_op_set_i64(mica_module_body(a)->first, "k", 1);
+    ck_assert_int_eq(mica_verify(a), MICA_OK);
+    mica_module_destroy(a);
+}
+END_TEST
+
 static mica_value *map_value(void *user, mica_value *value) {
     mica_value **pair = user;
     return value == pair[0] ? pair[1] : NULL;
@@ -276,7 +290,7 @@ int main(void) {
     const TTest *const tests[] = {
         use_lists,       order_in_block,  attributes, lists_take_the_row_form,
         functions,       clone_and_equal, clone_op_maps_operands,
-        equality_sees_differences, walk_visits_all, weights,
+        equality_sees_differences, walk_visits_all, swap, weights,
     };
     return run_suite("ir_ops", tests, MICA_COUNT(tests));
 }
