@@ -134,7 +134,7 @@ static void range_tile(void *context, int64_t tile) {
     mine->nonfinite = (uint64_t)bad;
 }
 
-/* Bin numbers of a block; -1 for values that are not finite. floor of an exact product. */
+/* Bin numbers of a block; -1 for values that are not finite. floor of a product by a power of two. */
 MRT_CLONES static void bin_block(const float *x, int n, float inverse, int32_t offset,
                                  int32_t *bin) {
     for (int i = 0; i < n; ++i) {
@@ -142,7 +142,9 @@ MRT_CLONES static void bin_block(const float *x, int n, float inverse, int32_t o
         const int is_finite = v - v == 0.0f;
         const float t = is_finite ? v * inverse : 0.0f;
         const int32_t toward_zero = (int32_t)t;
-        const int32_t floored = toward_zero - ((float)toward_zero > t);
+        /* The product of a tiny negative number may underflow to -0, whose floor is -1 all the same. */
+        const int below = ((float)toward_zero > t) | ((toward_zero == 0) & (v < 0.0f));
+        const int32_t floored = toward_zero - below;
         bin[i] = is_finite ? floored + offset : -1;
     }
 }
@@ -204,6 +206,9 @@ void mica_histogram_add(mica_histogram *h, const float *x, int64_t n,
     if (bad == (uint64_t)n) {
         return;
     }
+    /* Zeros of either sign are one value: which of them came first must not show. */
+    low += 0.0f;
+    high += 0.0f;
     make_room(h, low, high);
     job.inverse = ldexpf(1.0f, -h->exponent);
     job.offset = h->is_signed ? HALF : 0;

@@ -172,7 +172,7 @@ double mica_quantization_error(const mica_histogram *h, double t) {
 /* The error over t has a few shallow local minima, so: a geometric scan, then a finer one between
  * the neighbours of the best. */
 static mica_range method_mse(const mica_histogram *h) {
-    enum { COARSE = 96, FINE = 32 };
+    enum { COARSE = 96, FINE = 128 };
     const double top = absmax(h);
     if (h->count == 0 || top <= MICA_MIN_THRESHOLD) {
         return method_max(h);
