@@ -142,9 +142,12 @@ static mica_status show_named(diff *d, const char *name) {
 
 static mica_status show_all(diff *d) {
     mica_error *err = &d->run.err;
-    if (d->top < 1 || d->axis < -1 || d->axis >= MICA_NDARRAY_MAX_RANK) {
-        return mica_fail(err, "expected --top of at least 1 and --axis from -1 to %d, got %" PRId64
-                              " and %" PRId64, MICA_NDARRAY_MAX_RANK - 1, d->top, d->axis);
+    if (d->top < 1 || d->top > NPZ_MAX_TOP) {
+        return mica_fail(err, "option '--top': expected 1 to %d, got %" PRId64, NPZ_MAX_TOP, d->top);
+    }
+    if (d->axis < -1 || d->axis >= MICA_NDARRAY_MAX_RANK) {
+        return mica_fail(err, "option '--axis': expected an axis from 0 to %d, or -1, got %" PRId64,
+                         MICA_NDARRAY_MAX_RANK - 1, d->axis);
     }
     d->target = mica_npz_open(d->target_path, err);
     d->reference = d->target != NULL ? mica_npz_open(d->reference_path, err) : NULL;

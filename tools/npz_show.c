@@ -110,8 +110,9 @@ static mica_status check_dump(dump *d) {
     if (d->full && (d->name == NULL || d->top > 0)) {
         return mica_fail(&d->run.err, "option '--full-array' needs the name of an array and no K");
     }
-    if (mica_option_given(&d->run.table, "K") && d->top <= 0) {
-        return mica_fail(&d->run.err, "argument 'K': expected at least 1, got %" PRId64, d->top);
+    if (mica_option_given(&d->run.table, "K") && (d->top < 1 || d->top > NPZ_MAX_TOP)) {
+        return mica_fail(&d->run.err, "argument 'K': expected 1 to %d, got %" PRId64, NPZ_MAX_TOP,
+                         d->top);
     }
     return MICA_OK;
 }

@@ -40,7 +40,8 @@ const char *npz_index_text(mica_arena *arena, const mica_ndarray *array, int64_t
 double npz_value(const mica_ndarray *array, int64_t i);
 /* Element i as text: floats with 9 digits, integers exactly. */
 void npz_value_text(const mica_ndarray *array, int64_t i, char out[32]);
-/* The k elements with the largest key, largest first, ties by index; *out_n of them. */
+enum { NPZ_MAX_TOP = 1000 };
+/* The k <= NPZ_MAX_TOP elements with the largest key, largest first, ties by index; *out_n of them. */
 typedef double npz_key_fn(const void *user, int64_t i);
 int64_t *npz_largest(mica_arena *arena, npz_key_fn *key, const void *user, int64_t count,
                      int64_t k, int64_t *out_n);
