@@ -19,9 +19,24 @@ const char *mica_onnx_unique(mica_onnx_importer *im, const char *name) {
     return candidate;
 }
 
+void mica_onnx_rename(mica_onnx_importer *im, mica_value *value, const char *name) {
+    mica_op *op = value->def;
+    const mica_loc loc = mica_loc_name(im->context, name, NULL);
+    if (op->n_results == 1) {
+        op->loc = loc;
+        return;
+    }
+    mica_loc *parts = mica_arena_array(im->arena, op->n_results, sizeof *parts);
+    for (uint32_t i = 0; i < op->n_results; i++) {
+        const char *old = mica_loc_get_name_at(op->loc, i);
+        parts[i] = i == value->index ? loc : mica_loc_name(im->context, old, NULL);
+    }
+    op->loc = mica_loc_fused(im->context, parts, op->n_results);
+}
+
 static const char *output_name(mica_onnx_node *node, size_t i, const char *suffix) {
     mica_onnx_importer *im = node->importer;
-    const char *base = mica_onnx_out_name(node, i + node->primary);
+    const char *base = mica_onnx_out_name(node, i + (suffix == NULL ? node->primary : 0));
     if (suffix == NULL && base[0] != '\0') {
         if (im->scope->prefix[0] == '\0') {
             return base; /* unique: a model names every tensor once */
@@ -31,8 +46,24 @@ static const char *output_name(mica_onnx_node *node, size_t i, const char *suffi
     const char *first = mica_onnx_has_out(node, 0) ? mica_onnx_out_name(node, 0) : node->name;
     const char *tail =
         suffix != NULL ? suffix : mica_arena_printf(im->arena, "output%zu", i);
-    return mica_onnx_unique(
+    const char *name = mica_onnx_unique(
         im, mica_arena_printf(im->arena, "%s%s_%s", im->scope->prefix, first, tail));
+    mica_map_set(im->helpers, name, NULL);
+    return name;
+}
+
+void mica_onnx_bind(mica_onnx_node *node, size_t i, mica_value *value) {
+    mica_onnx_importer *im = node->importer;
+    if (node->failed || value == NULL || !mica_onnx_has_out(node, i)) {
+        return;
+    }
+    if (value->def != NULL && !mica_is_weight(value) &&
+        mica_map_remove(im->helpers, mica_value_name(value))) {
+        node->primary = i;
+        mica_onnx_rename(im, value, output_name(node, 0, NULL));
+        node->primary = 0;
+    }
+    mica_onnx_define(im, mica_onnx_out_name(node, i), value);
 }
 
 static mica_loc result_loc(mica_onnx_node *node, const char *suffix, size_t n_results) {

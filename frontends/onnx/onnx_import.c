@@ -131,22 +131,6 @@ static bool is_listed(mica_value *const *values, size_t count, const mica_value 
     return false;
 }
 
-/* Location of an op whose result `index` gets another name. */
-static mica_loc renamed(mica_onnx_importer *im, const mica_value *value, const char *name) {
-    const mica_loc loc = mica_loc_name(im->context, name, NULL);
-    const mica_op *op = value->def;
-    if (op->n_results == 1) {
-        return loc;
-    }
-    mica_loc *parts = mica_arena_array(im->arena, op->n_results, sizeof *parts);
-    for (uint32_t i = 0; i < op->n_results; i++) {
-        parts[i] = i == value->index
-                       ? loc
-                       : mica_loc_name(im->context, mica_loc_get_name_at(op->loc, i), NULL);
-    }
-    return mica_loc_fused(im->context, parts, op->n_results);
-}
-
 /* An output has the name that the user knows: Identity and the like give a second name to a tensor.
  * The producer takes the new name, unless its own one is needed; then a Reshape to the same shape
  * carries it. */
@@ -158,7 +142,7 @@ static mica_value *named_output(mica_onnx_importer *im, mica_value *value, const
     const bool fixed = value->def == NULL || mica_op_is(value->def, "top.Input") ||
                        mica_is_weight(value) || is_listed(others, n_others, value);
     if (!fixed) {
-        value->def->loc = renamed(im, value, name);
+        mica_onnx_rename(im, value, name);
         return value;
     }
     mica_op *op = mica_build_op(&im->builder, "top.Reshape",
@@ -274,6 +258,7 @@ mica_status mica_onnx_import(mica_context *context, const char *path,
     im.loc = mica_loc_name(context, mica_path_base(arena, path), NULL);
     im.module = mica_module_create(context, mica_loc_unknown(context));
     im.names = mica_map_create();
+    im.helpers = mica_map_create();
     im.externals = mica_map_create();
     im.borrowed = mica_map_create();
     mica_onnx_push_scope(&im, "");
@@ -283,6 +268,7 @@ mica_status mica_onnx_import(mica_context *context, const char *path,
     }
     mica_map_destroy(im.borrowed);
     mica_map_destroy(im.externals);
+    mica_map_destroy(im.helpers);
     mica_map_destroy(im.names);
     mica_arena_destroy(arena);
     if (status != MICA_OK) {

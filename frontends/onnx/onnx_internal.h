@@ -56,6 +56,7 @@ typedef struct mica_onnx_importer {
     mica_builder builder;
     mica_onnx_scope *scope;
     mica_map *names;     /* names of tensors that exist, to keep new names unique */
+    mica_map *helpers;   /* names made up for tensors inside of one node's translation */
     mica_map *externals; /* external data files: mica_mapped */
     mica_map *borrowed;  /* constants whose bytes belong to the model, not to the store */
     int depth;           /* of inlined functions and subgraphs */
@@ -164,6 +165,8 @@ void mica_onnx_define(mica_onnx_importer *importer, const char *name, mica_value
 /* Value of an entry; makes the top.Weight of an initializer. NULL after a diagnostic. */
 mica_value *mica_onnx_entry_value(mica_onnx_importer *importer, const char *name,
                                   mica_onnx_entry *entry);
+/* Gives the op behind a value another name for that result. */
+void mica_onnx_rename(mica_onnx_importer *importer, mica_value *value, const char *name);
 /* `name`, with a number behind it when a tensor has that name; registered. */
 const char *mica_onnx_unique(mica_onnx_importer *importer, const char *name);
 
@@ -179,7 +182,7 @@ const char *mica_onnx_in_name(const mica_onnx_node *node, size_t i);
 const char *mica_onnx_out_name(const mica_onnx_node *node, size_t i);
 /* Output i is wanted by the model. */
 bool mica_onnx_has_out(const mica_onnx_node *node, size_t i);
-/* Says that output i is `value`. */
+/* Says that output i is `value`; a value with a made-up name gets the output's. */
 void mica_onnx_bind(mica_onnx_node *node, size_t i, mica_value *value);
 /* MICA_FAIL when anything failed. */
 mica_status mica_onnx_finish(const mica_onnx_node *node);

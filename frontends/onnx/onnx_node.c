@@ -48,13 +48,6 @@ mica_value *mica_onnx_in(mica_onnx_node *node, size_t i) {
     return value;
 }
 
-void mica_onnx_bind(mica_onnx_node *node, size_t i, mica_value *value) {
-    if (node->failed || value == NULL || !mica_onnx_has_out(node, i)) {
-        return;
-    }
-    mica_onnx_define(node->importer, mica_onnx_out_name(node, i), value);
-}
-
 mica_status mica_onnx_finish(const mica_onnx_node *node) {
     return node->failed ? MICA_FAIL : MICA_OK;
 }
