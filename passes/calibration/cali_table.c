@@ -164,7 +164,10 @@ mica_cali_table *mica_cali_table_read(const char *path, mica_error *err) {
         return NULL;
     }
     mica_cali_table *table = mica_cali_table_create();
-    if (read_lines(table, text, path, err) != MICA_OK) {
+    const mica_status status = memchr(text, '\0', length) == NULL
+                                   ? read_lines(table, text, path, err)
+                                   : mica_fail(err, "%s: not a text file", path);
+    if (status != MICA_OK) {
         mica_cali_table_destroy(table);
         table = NULL;
     }
@@ -177,7 +180,7 @@ mica_cali_table *mica_cali_table_read(const char *path, mica_error *err) {
 /* %.7f as TPU-MLIR writes it; more digits where that would lose the value. */
 static void print_number(mica_strbuf *text, double v) {
     const bool tiny = v != 0.0 && fabs(v) < 0.1;
-    mica_strbuf_printf(text, tiny ? " %.9g" : " %.7f", v);
+    mica_strbuf_printf(text, tiny ? " %.9g" : " %.7f", v + 0.0); /* no "-0" */
 }
 
 mica_status mica_cali_table_write(const mica_cali_table *table, const char *path,

@@ -5,6 +5,7 @@
 
 #include "dialects/plan.h"
 #include "passes/calibration/preprocess.h"
+#include "runtime/mrt_quant.h"
 #include "utils/arena.h"
 #include "utils/file.h"
 #include "utils/map.h"
@@ -139,8 +140,9 @@ static mica_status open_list(mica_dataset *d, const char *list, int64_t limit, m
     size_t n = 0;
     char **lines = mica_split(d->arena, text, '\n', &n);
     mica_free(text);
+    enum { SHOWN = 3 };
     size_t missing = 0;
-    const char *first_missing = NULL;
+    const char *missing_names = "";
     for (size_t i = 0; i < n && (limit == 0 || (int64_t)d->samples.len < limit); ++i) {
         if (*lines[i] == '\0' || *lines[i] == '#') {
             continue;
@@ -148,15 +150,15 @@ static mica_status open_list(mica_dataset *d, const char *list, int64_t limit, m
         MICA_TRY(add_sample(d, lines[i], dir, err));
         const sample *s = &d->samples.data[d->samples.len - 1];
         for (size_t k = 0; k < s->n_files; ++k) {
-            if (!mica_file_exists(s->files[k])) {
-                ++missing;
-                first_missing = first_missing != NULL ? first_missing : s->files[k];
+            if (!mica_file_exists(s->files[k]) && ++missing <= SHOWN) {
+                missing_names = mica_arena_printf(d->arena, "%s%s'%s'", missing_names,
+                                                  missing > 1 ? ", " : "", s->files[k]);
             }
         }
     }
     if (missing > 0) {
-        return mica_fail(err, "data list '%s': %zu of its files do not exist, the first is '%s'", list,
-                         missing, first_missing);
+        return mica_fail(err, "data list '%s': %zu file(s) of %zu samples do not exist: %s%s", list, missing,
+                         d->samples.len, missing_names, missing > SHOWN ? ", ..." : "");
     }
     return d->samples.len > 0 ? MICA_OK : mica_fail(err, "data list '%s' names no sample", list);
 }
@@ -221,6 +223,36 @@ static mica_status check_finite(const float *x, int64_t n, const char *file, mic
                                 file, (long long)bad, (long long)n);
 }
 
+/* Whole numbers into an integer input; what its type cannot hold is refused. */
+static mica_status fill_integers(const mica_ndarray *array, mrt_tensor *input, const char *file,
+                                 const char *name, mica_error *err) {
+    const int64_t count = mrt_shape_count(&input->shape);
+    int64_t low = INT64_MIN;
+    int64_t high = INT64_MAX;
+    if (input->dtype == MRT_BOOL) {
+        low = 0;
+        high = 1;
+    } else {
+        (void)mrt_int_range(input->dtype, &low, &high);
+    }
+    int64_t *wide = mica_alloc((size_t)count * sizeof *wide + 1);
+    mica_status status = mica_ndarray_to_i64(array, wide)
+                             ? MICA_OK
+                             : mica_fail(err, "sample '%s': input '%s' expects integers (%s), got %s", file,
+                                         name, mrt_dtype_name(input->dtype), array->descr);
+    for (int64_t i = 0; status == MICA_OK && i < count; ++i) {
+        if (wide[i] < low || wide[i] > high) {
+            status = mica_fail(err, "sample '%s': input '%s' is %s, which cannot hold its value %lld", file,
+                               name, mrt_dtype_name(input->dtype), (long long)wide[i]);
+            break;
+        }
+        const size_t bytes = mrt_dtype_bytes(input->dtype);
+        memcpy((char *)input->data + (size_t)i * bytes, &wide[i], bytes); /* little endian */
+    }
+    mica_free(wide);
+    return status;
+}
+
 static mica_status fill(const mica_ndarray *array, mrt_tensor *input, const char *file,
                         const char *name, mica_error *err) {
     mica_arena *arena = mica_arena_create();
@@ -235,17 +267,11 @@ static mica_status fill(const mica_ndarray *array, mrt_tensor *input, const char
                      ? check_finite(input->data, count, file, err)
                      : mica_fail(err, "sample '%s': input '%s' has type %s, which is no number", file,
                                  name, array->descr);
+    } else if (input->dtype == MRT_F64 || input->dtype == MRT_F16 || input->dtype == MRT_BF16) {
+        status = mica_fail(err, "sample '%s': input '%s' is %s; samples fill f32 and integer inputs only",
+                           file, name, mrt_dtype_name(input->dtype));
     } else {
-        int64_t *wide = mica_alloc((size_t)count * sizeof *wide + 1);
-        if (!mica_ndarray_to_i64(array, wide)) {
-            status = mica_fail(err, "sample '%s': input '%s' expects integers (%s), got %s", file, name,
-                               mrt_dtype_name(input->dtype), array->descr);
-        }
-        for (int64_t i = 0; status == MICA_OK && i < count; ++i) {
-            const size_t bytes = mrt_dtype_bytes(input->dtype);
-            memcpy((char *)input->data + (size_t)i * bytes, &wide[i], bytes); /* little endian */
-        }
-        mica_free(wide);
+        status = fill_integers(array, input, file, name, err);
     }
     mica_arena_destroy(arena);
     return status;

@@ -6,6 +6,8 @@
 #include "utils/arena.h"
 #include "utils/strbuf.h"
 
+enum { MAX_SIDE = 65535 }; /* pixels; the largest JPEG */
+
 /* Values of a per-channel attribute: one for all channels, or one each. */
 static mica_status channel_values(const mica_op *op, const char *name, int channels, float fallback,
                                   float out[4], mica_error *err) {
@@ -49,8 +51,16 @@ mica_status mica_preprocess_of(const mica_op *input, mica_preprocess *out, mica_
     if (strcmp(pixel, "gray") == 0 && channels != 1) {
         return mica_fail(err, "input '%s' has 3 channels, but its pixel format is gray", name);
     }
+    const int64_t pad_value = mica_op_i64(input, "pad_value");
+    if (pad_value < 0 || pad_value > 255) {
+        return mica_fail(err, "input '%s': pad_value %lld is no pixel value (0 to 255)", name,
+                         (long long)pad_value);
+    }
     size_t n = 0;
     const int64_t *dims = mica_op_i64s(input, "resize_dims", &n);
+    if (n != 0 && (n != 2 || dims[0] > MAX_SIDE || dims[1] > MAX_SIDE)) {
+        return mica_fail(err, "input '%s': resize_dims are height and width, at most %d", name, MAX_SIDE);
+    }
     out->resize_height = n == 2 ? (int)dims[0] : out->height;
     out->resize_width = n == 2 ? (int)dims[1] : out->width;
     if (out->resize_height < out->height || out->resize_width < out->width) {

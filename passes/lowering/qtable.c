@@ -98,6 +98,11 @@ mica_qtable *mica_qtable_read(const char *path, mica_error *err) {
     if (mica_read_file(path, (size_t)MAX_TABLE_BYTES, &text, &length, err) != MICA_OK) {
         return NULL;
     }
+    if (memchr(text, '\0', length) != NULL) {
+        mica_free(text);
+        (void)!mica_fail(err, "%s: not a text file", path);
+        return NULL;
+    }
     mica_qtable *table = mica_qtable_create();
     size_t number = 0;
     for (char *line = text; line != NULL;) {
@@ -137,8 +142,13 @@ mica_status mica_qtable_check(const mica_qtable *table, const mica_op *func, mic
     mica_map *names = mica_map_create();
     MICA_VEC(const char *) list = {0};
     for (const mica_op *op = mica_func_body((mica_op *)func)->first; op != NULL; op = op->next) {
-        for (uint32_t i = 0; i < op->n_results; ++i) {
-            const char *name = mica_value_name(&op->results[i]);
+        /* Constants have no mode; a fused op answers to the names of all its parts. */
+        const bool is_fused = op->loc->kind == MICA_LOC_FUSED;
+        const size_t count = op->n_results == 0 || mica_op_has_trait(op, MICA_IS_CONSTANT) ? 0
+                             : is_fused ? op->loc->n_parts
+                                        : 1;
+        for (size_t i = 0; i < count; ++i) {
+            const char *name = mica_loc_get_name_at(op->loc, i);
             if (mica_map_set(names, name, NULL)) {
                 mica_vec_push(&list, name);
             }
