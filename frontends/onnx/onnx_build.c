@@ -146,7 +146,8 @@ mica_status mica_onnx_done_all(mica_onnx_node *node, mica_op *op, mica_value **o
     if (node->failed || op == NULL) {
         return MICA_FAIL;
     }
-    if (mica_op_infer(op) != MICA_OK) {
+    const bool inferred = mica_op_infer(op) == MICA_OK;
+    if (!inferred || (op->info->verify != NULL && op->info->verify(op) != MICA_OK)) {
         node->failed = true;
         mica_emit(node->importer->context, MICA_NOTE, node->importer->loc,
                   "while importing node '%s' (%s, opset %d)", node->name, node->proto->op_type,
