@@ -27,21 +27,15 @@ mica_status mica_lower_max_pool(mica_lowering *l, const mica_op *op, mica_mode m
     return MICA_OK;
 }
 
-/* Elements that every window averages; 0 when windows differ (padding not counted, ceil mode). */
-static int64_t constant_count(const mica_op *op) {
+/* Elements of a full window. The kernel rescales windows with fewer exactly [avgpool-int]. */
+static int64_t window_count(const mica_op *op) {
     size_t n = 0;
     const int64_t *kernel = mica_op_i64s(op, "kernel_shape", &n);
     int64_t count = 1;
     for (size_t i = 0; i < n; ++i) {
         count *= kernel[i];
     }
-    size_t n_pads = 0;
-    const int64_t *pads = mica_op_i64s(op, "pads", &n_pads);
-    bool padded = mica_op_bool(op, "ceil_mode");
-    for (size_t i = 0; i < n_pads; ++i) {
-        padded = padded || (pads[i] != 0 && !mica_op_bool(op, "count_include_pad"));
-    }
-    return padded ? 0 : count;
+    return count;
 }
 
 mica_status mica_lower_avg_pool(mica_lowering *l, const mica_op *op, mica_mode mode) {
@@ -51,10 +45,7 @@ mica_status mica_lower_avg_pool(mica_lowering *l, const mica_op *op, mica_mode m
         mica_op_set_str(made, "pool_mode", "Avg");
         return MICA_OK;
     }
-    const int64_t count = constant_count(op);
-    if (count == 0) {
-        return mica_lower_fallback(l, op, "windows average different numbers of elements");
-    }
+    const int64_t count = window_count(op);
     mica_value *x = mica_lower_quantized(l, mica_op_operand(op, 0));
     const mica_type out = mica_lower_quant_type(l, &op->results[0]);
     int32_t multiplier = 0;
