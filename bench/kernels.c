@@ -27,36 +27,38 @@ enum { LIMIT_ROUNDS = 20000, LIMIT_REPEATS = 200, CHAINS = 10 };
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-/* CHAINS independent accumulators hide the latency; the empty asm keeps each one in a register. */
+/* CHAINS independent accumulators hide the latency; the empty asm keeps every operation in the loop and
+ * its operands in registers. */
+#define KEEP(v) __asm__ volatile("" : "+v"(v))
+#define CHAIN_LIST(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
 #define LIMIT_LOOP(NAME, TARGET, TYPE, ZERO, STEP)                                                 \
     __attribute__((target(TARGET))) static void NAME(void) {                                       \
-        TYPE acc[CHAINS];                                                                          \
-        TYPE a = ZERO;                                                                             \
-        TYPE b = ZERO;                                                                             \
-        for (int i = 0; i < CHAINS; ++i) {                                                         \
-            acc[i] = ZERO;                                                                         \
-        }                                                                                          \
+        TYPE a = ZERO, b = ZERO;                                                                   \
+        TYPE c0 = a, c1 = a, c2 = a, c3 = a, c4 = a, c5 = a, c6 = a, c7 = a, c8 = a, c9 = a;       \
         for (int round = 0; round < LIMIT_ROUNDS; ++round) {                                       \
-            __asm__ volatile("" : "+v"(a), "+v"(b));                                               \
-            _Pragma("GCC unroll 10") for (int i = 0; i < CHAINS; ++i) {                            \
-                STEP;                                                                              \
-                __asm__ volatile("" : "+v"(acc[i]));                                               \
-            }                                                                                      \
+            KEEP(a);                                                                               \
+            KEEP(b);                                                                               \
+            CHAIN_LIST(STEP)                                                                       \
         }                                                                                          \
     }
+/* acc = fused(acc, a, b), and acc = acc + product(a, b) in two instructions */
+#define FUSED_STEP(i, op) c##i = op; KEEP(c##i);
+#define FMA_512(i) FUSED_STEP(i, _mm512_fmadd_ps(a, b, c##i))
+#define FMA_256(i) FUSED_STEP(i, _mm256_fmadd_ps(a, b, c##i))
+#define VNNI_512(i) FUSED_STEP(i, _mm512_dpbusd_epi32(c##i, a, b))
+#define PAIR_STEP(i, type, product, sum) { type p = product; KEEP(p); c##i = sum; KEEP(c##i); }
+#define MUL_ADD_512(i) PAIR_STEP(i, __m512, _mm512_mul_ps(a, b), _mm512_add_ps(c##i, p))
+#define MUL_ADD_256(i) PAIR_STEP(i, __m256, _mm256_mul_ps(a, b), _mm256_add_ps(c##i, p))
+#define MADD_512(i) PAIR_STEP(i, __m512i, _mm512_madd_epi16(a, b), _mm512_add_epi32(c##i, p))
+#define MADD_256(i) PAIR_STEP(i, __m256i, _mm256_madd_epi16(a, b), _mm256_add_epi32(c##i, p))
 
-LIMIT_LOOP(fma_512, "avx512f", __m512, _mm512_setzero_ps(), acc[i] = _mm512_fmadd_ps(a, b, acc[i]))
-LIMIT_LOOP(mul_add_512, "avx512f", __m512, _mm512_setzero_ps(), __m512 p = _mm512_mul_ps(a, b);
-           __asm__ volatile("" : "+v"(p)); acc[i] = _mm512_add_ps(acc[i], p))
-LIMIT_LOOP(madd_512, "avx512f,avx512bw", __m512i, _mm512_setzero_si512(), __m512i p = _mm512_madd_epi16(a, b);
-           __asm__ volatile("" : "+v"(p)); acc[i] = _mm512_add_epi32(acc[i], p))
-LIMIT_LOOP(vnni_512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(),
-           acc[i] = _mm512_dpbusd_epi32(acc[i], a, b))
-LIMIT_LOOP(fma_256, "avx2,fma", __m256, _mm256_setzero_ps(), acc[i] = _mm256_fmadd_ps(a, b, acc[i]))
-LIMIT_LOOP(mul_add_256, "avx2", __m256, _mm256_setzero_ps(), __m256 p = _mm256_mul_ps(a, b);
-           __asm__ volatile("" : "+v"(p)); acc[i] = _mm256_add_ps(acc[i], p))
-LIMIT_LOOP(madd_256, "avx2", __m256i, _mm256_setzero_si256(), __m256i p = _mm256_madd_epi16(a, b);
-           __asm__ volatile("" : "+v"(p)); acc[i] = _mm256_add_epi32(acc[i], p))
+LIMIT_LOOP(fma_512, "avx512f", __m512, _mm512_setzero_ps(), FMA_512)
+LIMIT_LOOP(mul_add_512, "avx512f", __m512, _mm512_setzero_ps(), MUL_ADD_512)
+LIMIT_LOOP(vnni_512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), VNNI_512)
+LIMIT_LOOP(madd_512, "avx512f,avx512bw", __m512i, _mm512_setzero_si512(), MADD_512)
+LIMIT_LOOP(fma_256, "avx2,fma", __m256, _mm256_setzero_ps(), FMA_256)
+LIMIT_LOOP(mul_add_256, "avx2", __m256, _mm256_setzero_ps(), MUL_ADD_256)
+LIMIT_LOOP(madd_256, "avx2", __m256i, _mm256_setzero_si256(), MADD_256)
 
 static bool has_avx512(void) {
     return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
