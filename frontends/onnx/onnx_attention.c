@@ -120,7 +120,7 @@ static mica_status measure(mica_onnx_node *node, attention *a) {
     return mica_onnx_finish(node);
 }
 
-/* --- which key a query may see ------------------------------------------------------------------- */
+/* --- which key a query may see --------------------------------------------------------------- */
 static bool visible(const attention *a, int64_t i, int64_t j) {
     const int64_t at = i + a->past;
     return (!a->causal || j <= at) && (a->left < 0 || j >= at - a->left) &&
@@ -229,7 +229,7 @@ static mica_value *masked(mica_onnx_node *node, mica_value *scores, attention *a
     return mica_onnx_where(node, "masked", ok, scores, hidden);
 }
 
-/* --- the whole ------------------------------------------------------------------------------------ */
+/* --- the whole ------------------------------------------------------------------------------- */
 static mica_value *scaled(mica_onnx_node *node, const char *name, mica_value *x, const char *op,
                           double factor) {
     mica_arena *arena = node->importer->arena;
@@ -288,7 +288,8 @@ mica_status mica_onnx_convert_attention(mica_onnx_node *node) {
     mica_op *op = mica_onnx_op(node, "top.MatMul", "product", operands, 3, 1);
     MICA_TRY(mica_onnx_finish(node));
     mica_op_set_bool(op, "right_transpose", true);
-    const double scale = mica_onnx_has_attr(node, "scale") ? given : 1.0 / sqrt((double)a.head_size);
+    const double scale =
+        mica_onnx_has_attr(node, "scale") ? given : 1.0 / sqrt((double)a.head_size);
     stage[0] = scaled(node, "scores", mica_onnx_done(node, op), "top.Mul", scale);
     stage[1] = stage[0];
     if (cap != 0.0) {
@@ -302,10 +303,10 @@ mica_status mica_onnx_convert_attention(mica_onnx_node *node) {
     return finish_attention(node, stage[3], &a);
 }
 
-/* --- rotary embedding ------------------------------------------------------------------------------ */
+/* --- rotary embedding ------------------------------------------------------------------------ */
 /* Elements first, first + step, ... before end of the last axis. */
-static mica_value *last_axis(mica_onnx_node *node, const char *suffix, mica_value *x, int64_t first,
-                             int64_t end, int64_t step) {
+static mica_value *last_axis(mica_onnx_node *node, const char *suffix, mica_value *x,
+                             int64_t first, int64_t end, int64_t step) {
     const mrt_shape shape = mica_onnx_shape(x);
     int64_t offset[MRT_MAX_RANK] = {0}, steps[MRT_MAX_RANK], ends[MRT_MAX_RANK];
     for (int i = 0; i < shape.rank; i++) {

@@ -25,7 +25,7 @@ static void refuses_file(const char *text) {
     ck_assert_msg(strstr(m.errors, text) != NULL, "got: %s expected: %s", m.errors, text);
 }
 
-/* --- files ------------------------------------------------------------------------------------- */
+/* --- files ----------------------------------------------------------------------------------- */
 START_TEST(files) {
     refuses_file("model.onnx");
     write_bytes("", 0);
@@ -136,7 +136,7 @@ START_TEST(versions) {
 }
 END_TEST
 
-/* --- operators --------------------------------------------------------------------------------- */
+/* --- operators ------------------------------------------------------------------------------- */
 START_TEST(operators) {
     Onnx__NodeProto *node = one_node("Rleu", "x");
     refuses("node 'n' (Rleu, opset 13): unknown operator 'Rleu'; did you mean 'Relu'?");
@@ -208,7 +208,7 @@ START_TEST(cuts) {
 }
 END_TEST
 
-/* --- inputs ------------------------------------------------------------------------------------ */
+/* --- inputs ---------------------------------------------------------------------------------- */
 START_TEST(inputs) {
     model_input(&m, "x", FLOAT_TYPE, -1, 3);
     model_node(&m, "Relu", "n", "x", "y");
@@ -247,7 +247,7 @@ START_TEST(inputs) {
 }
 END_TEST
 
-/* --- initializers -------------------------------------------------------------------------------- */
+/* --- initializers ---------------------------------------------------------------------------- */
 START_TEST(initializers) {
     int64_t dims[] = {2, 3};
     one_node("Add", "x,w");
@@ -295,7 +295,7 @@ START_TEST(constant_inputs) {
 }
 END_TEST
 
-/* --- attributes --------------------------------------------------------------------------------- */
+/* --- attributes ------------------------------------------------------------------------------ */
 START_TEST(attributes) {
     model_zeros(&m, "w", 2, 2, 3, 3);
     Onnx__NodeProto *node = one_node("Conv", "x,w");
