@@ -4,8 +4,8 @@
 
 #include "runtime/mrt_tensor.h"
 
-/* A block: rows * cols results, dense. Along a row an operand moves by 1 or stays (col 0); when both
- * stay, cols is 1. */
+/* A block: rows * cols results, dense. Along a row an operand moves by 1 or stays (col 0); when
+ * both stay, cols is 1. */
 typedef struct mrt_binary_block {
     int64_t rows, cols;
     int64_t a_row, b_row; /* elements */

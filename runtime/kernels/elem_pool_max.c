@@ -4,9 +4,9 @@
  * type (index -1). NaN wins over everything. out[1], when present, is the flat index of the first
  * largest element in x (row-major).
  *
- * Without indices an output row is made in two steps: the maximum over the rows of the window into a
- * line, padded with the lowest value, then over the columns of the window. Windows too wide for the
- * line are searched one by one, as with indices. */
+ * Without indices an output row is made in two steps: the maximum over the rows of the window into
+ * a line, padded with the lowest value, then over the columns of the window. Windows too wide for
+ * the line are searched one by one, as with indices. */
 #include "runtime/kernels/elem_util.h"
 
 #include <math.h>

@@ -63,8 +63,8 @@ static mrt_status plan(const mrt_call *call, layout *l, mrt_error *err) {
         }
         if (mrt_resize_reach(p, &a) / 4 > a.in + 16) {
             return mrt_fail(err, MRT_UNSUPPORTED,
-                            "parameter 'scale': axis %d: %g is too small for %" PRId64 " entries", i,
-                            a.scale, a.in);
+                            "parameter 'scale': axis %d: %g is too small for %" PRId64 " entries",
+                            i, a.scale, a.in);
         }
         const int64_t window = mrt_resize_window(p, &a);
         l->axis[l->n] = i;

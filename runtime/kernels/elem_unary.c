@@ -206,7 +206,8 @@ void mrt_unary_run(const mrt_call *call) {
     const bool relu = p->op == MRT_UNARY_RELU;
     const double alpha = relu ? 0 : p->alpha;
     const double beta = relu && p->beta < 0 ? (double)INFINITY : p->beta;
-    unary_job j = {call->in[0], call->out[0], functions[base_op(p)][call->in[0]->dtype], {{0}, {0}}};
+    unary_job j = {.x = call->in[0], .y = call->out[0],
+                   .fn = functions[base_op(p)][call->in[0]->dtype]};
     mrt_cast_array(MRT_F64, &alpha, j.x->dtype, j.c.alpha, 1);
     mrt_cast_array(MRT_F64, &beta, j.x->dtype, j.c.beta, 1);
     const int64_t count = mrt_shape_count(&j.x->shape);

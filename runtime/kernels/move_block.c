@@ -60,7 +60,7 @@ mrt_status mrt_space_to_depth_check(const mrt_call *call, size_t *out_scratch, m
 
 void mrt_space_to_depth_run(const mrt_call *call) {
     const mrt_strided back = block_plan(call, &call->out[0]->shape, &call->in[0]->shape);
-    /* Turned around, with the axes in the order of the deep tensor: n, (i, j, c | c, i, j), h, w. */
+    /* Turned around, the axes in the order of the deep tensor: n, (i, j, c | c, i, j), h, w. */
     static const int order[2][6] = {{0, 3, 5, 1, 2, 4}, {0, 1, 3, 5, 2, 4}};
     const mrt_block_params *p = call->params;
     mrt_strided plan = {.elem = back.elem};

@@ -4,6 +4,7 @@
 mrt_status mrt_concat_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
     const mrt_axis_params *p = call->params;
     const mrt_tensor *y = mrt_out(call, 0);
+    MRT_TRY(mrt_move_check_pair(call, err));
     MRT_TRY(mrt_check_rank(y, "y", 1, MRT_MAX_RANK, err));
     MRT_TRY(mrt_check_axis(p->axis, y, err));
     int64_t left = y->shape.dims[p->axis];
@@ -26,7 +27,7 @@ mrt_status mrt_concat_check(const mrt_call *call, size_t *out_scratch, mrt_error
     }
     if (left != 0) {
         return mrt_fail(err, MRT_INVALID,
-                        "operand 'y': dimension %" PRId64 " exceeds the sum of the inputs by %" PRId64,
+                        "operand 'y': dimension %" PRId64 " exceeds the sum of inputs by %" PRId64,
                         p->axis, left);
     }
     *out_scratch = 0;

@@ -10,8 +10,8 @@ mrt_status mrt_one_hot_check(const mrt_call *call, size_t *out_scratch, mrt_erro
     MRT_TRY(mrt_check_rank(indices, "indices", 0, MRT_MAX_RANK - 1, err));
     MRT_TRY(mrt_check_shape1(values, "values", 2, err));
     MRT_TRY(mrt_check_same_dtype(y, "y", values, "values", err));
-    if (mrt_dtype_bytes(indices->dtype) == 0) {
-        return mrt_fail(err, MRT_INVALID, "operand 'indices': unknown element type");
+    if (mrt_dtype_bytes(indices->dtype) == 0 || mrt_dtype_bytes(y->dtype) == 0) {
+        return mrt_fail(err, MRT_INVALID, "operands 'indices' and 'y': unknown element type");
     }
     MRT_TRY(mrt_check_rank(y, "y", indices->shape.rank + 1, indices->shape.rank + 1, err));
     MRT_TRY(mrt_check_axis(p->axis, y, err));

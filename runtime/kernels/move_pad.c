@@ -48,8 +48,8 @@ mrt_status mrt_pad_check(const mrt_call *call, size_t *out_scratch, mrt_error *e
         const int64_t n = dim + p->begin[i] + p->end[i];
         MRT_TRY(mrt_check_dim(y, "y", i, n, err));
         if (dim == 0 && n > 0 && p->mode != MRT_PAD_CONSTANT) {
-            return mrt_fail(err, MRT_INVALID, "operand 'x': dimension %d is empty, nothing to repeat",
-                            i);
+            return mrt_fail(err, MRT_INVALID,
+                            "operand 'x': dimension %d is empty, nothing to repeat", i);
         }
         size_t map;
         if (n < 0 || !mrt_mul_bytes((size_t)n, sizeof(int64_t), &map) ||

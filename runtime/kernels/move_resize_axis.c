@@ -11,6 +11,9 @@ mrt_status mrt_resize_check_params(const mrt_resize_params *p, const mrt_tensor 
                                    const mrt_tensor *y, mrt_error *err) {
     MRT_TRY(mrt_check_present(x, "x", err));
     MRT_TRY(mrt_check_same_dtype(y, "y", x, "x", err));
+    if (mrt_dtype_bytes(x->dtype) == 0) {
+        return mrt_fail(err, MRT_INVALID, "operand 'x': unknown element type %d", (int)x->dtype);
+    }
     MRT_TRY(mrt_check_rank(y, "y", x->shape.rank, x->shape.rank, err));
     MRT_TRY(mrt_check_param(p->mode, "mode", MRT_RESIZE_NEAREST, MRT_RESIZE_CUBIC, err));
     MRT_TRY(mrt_check_param(p->coord, "coord", 0, MRT_COORD_HALF_PIXEL_SYMMETRIC, err));

@@ -1,4 +1,4 @@
-/* Strided copies by axis merging: memcpy runs, fills, blocked transposes, or typed strided loops. */
+/* Strided copies by axis merging: memcpy runs, fills, plane transposes, or typed strided loops. */
 #include "runtime/kernels/move_strided.h"
 
 #include "runtime/kernels/move_transpose.h"

@@ -8,9 +8,13 @@
 
 #include <string.h>
 
-/* x and y are present and of one type. */
+/* x and y are present and of one known type. */
 static inline mrt_status mrt_move_check_pair(const mrt_call *call, mrt_error *err) {
     MRT_TRY(mrt_check_present(mrt_in(call, 0), "x", err));
+    if (mrt_dtype_bytes(mrt_in(call, 0)->dtype) == 0) {
+        return mrt_fail(err, MRT_INVALID, "operand 'x': unknown element type %d",
+                        (int)mrt_in(call, 0)->dtype);
+    }
     return mrt_check_same_dtype(mrt_out(call, 0), "y", mrt_in(call, 0), "x", err);
 }
 
@@ -36,8 +40,8 @@ static inline int64_t mrt_move_index(const void *data, mrt_dtype dtype, int64_t 
     return v >= 0 && v < dim ? v : -1;
 }
 
-/* Index tuple `item` of a [..., depth] tensor as a row-major position within dims[0..depth); -1 when
- * any index is out of range. */
+/* Index tuple `item` of a [..., depth] tensor as a row-major position within dims[0..depth); -1
+ * when any index is out of range. */
 static inline int64_t mrt_move_tuple(const mrt_tensor *indices, int64_t item, int depth,
                                      const int64_t *dims) {
     int64_t position = 0;

@@ -56,7 +56,8 @@ static void reduce_one(int64_t mode, mrt_dtype dtype, const double *v, int64_t n
     if (real) {
         ref_store(y, to, r);
     } else if (isinf(r)) { /* the logarithm of an empty sum */
-        ref_store_bits(y, to, ref_is_unsigned(dtype) ? 0 : UINT64_C(1) << (dtype == MRT_I32 ? 31 : 63));
+        const uint64_t lowest = UINT64_C(1) << (dtype == MRT_I32 ? 31 : 63);
+        ref_store_bits(y, to, ref_is_unsigned(dtype) ? 0 : lowest);
     } else {
         ref_store(y, to, trunc(r));
     }

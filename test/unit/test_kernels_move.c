@@ -61,7 +61,7 @@ START_TEST(test_concat) {
         kernel_case k = {mrt_concat_check, mrt_concat_run, &p, {NULL}, n, {NULL}, 1};
         int64_t total = 0;
         for (int i = 0; i < n; i++) {
-            shape.dims[p.axis] = below(&r, 5) * (round % 9 == 0 ? 3000 : 1);
+            shape.dims[p.axis] = below(&r, 5) * (shape.rank < 3 ? 500 : 1);
             total += shape.dims[p.axis];
             x[i] = random_tensor(&r, dtype, &shape);
             k.in[i] = &x[i];
