@@ -113,7 +113,7 @@ static bool relu6_to_hard_sigmoid(mica_rewriter *rewriter, mica_op *op) {
         return false;
     }
     mica_value *x = relu6_of_plus3(inner);
-    if (x == NULL) {
+    if (x == NULL || x->type != op->results[0].type) { /* a constant of more axes changes the shape */
         return false;
     }
     mica_op *made = mica_replace_with(rewriter, op, inner->def, "top.HardSigmoid", &x, 1);
@@ -132,7 +132,8 @@ static bool product_to_hard_swish(mica_rewriter *rewriter, mica_op *op) {
     mica_op *product = mica_sole_producer(inner, "top.Mul");
     for (uint32_t i = 0; product != NULL && i < 2; ++i) {
         mica_value *x = mica_op_operand(product, i);
-        if (mica_no_relu(product) && relu6_of_plus3(mica_op_operand(product, 1 - i)) == x) {
+        if (mica_no_relu(product) && relu6_of_plus3(mica_op_operand(product, 1 - i)) == x &&
+            x->type == op->results[0].type) {
             mica_replace_with(rewriter, op, product, "top.HardSwish", &x, 1);
             return true;
         }
@@ -173,7 +174,8 @@ static bool erf_to_gelu(mica_rewriter *rewriter, mica_op *op) {
         mica_op *product = mica_sole_producer(inner, "top.Mul");
         for (uint32_t i = 0; product != NULL && mica_is_scalar(c, 0.5) && i < 2; ++i) {
             mica_value *x = mica_op_operand(product, i);
-            if (mica_no_relu(product) && one_plus_erf(mica_op_operand(product, 1 - i)) == x) {
+            if (mica_no_relu(product) && one_plus_erf(mica_op_operand(product, 1 - i)) == x &&
+                x->type == op->results[0].type) {
                 mica_replace_with(rewriter, op, product, "top.GELU", &x, 1);
                 return true;
             }
@@ -186,14 +188,14 @@ static bool erf_to_gelu(mica_rewriter *rewriter, mica_op *op) {
         mica_op *half = mica_producer(left, "top.Mul"); /* (x * 0.5) * (1 + erf) */
         mica_value *x = NULL;
         if (half != NULL && mica_no_relu(half) && mica_split_const(half, &x, &c) &&
-            mica_is_scalar(c, 0.5) && one_plus_erf(right) == x) {
+            mica_is_scalar(c, 0.5) && one_plus_erf(right) == x && x->type == op->results[0].type) {
             mica_replace_with(rewriter, op, half, "top.GELU", &x, 1);
             return true;
         }
         half = mica_producer(right, "top.Mul"); /* x * ((1 + erf) * 0.5) */
         mica_value *sum = NULL;
         if (half != NULL && mica_no_relu(half) && mica_split_const(half, &sum, &c) &&
-            mica_is_scalar(c, 0.5) && one_plus_erf(sum) == left) {
+            mica_is_scalar(c, 0.5) && one_plus_erf(sum) == left && left->type == op->results[0].type) {
             mica_replace_with(rewriter, op, half, "top.GELU", &left, 1);
             return true;
         }

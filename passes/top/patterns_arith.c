@@ -77,7 +77,8 @@ static bool merge_scalars(mica_rewriter *rewriter, mica_op *op) {
     }
     mica_op *first = mica_sole_producer(x, op->name);
     if (first == NULL || !mica_no_relu(first) || !mica_split_const(first, &x, &c) ||
-        !mica_weight_scalar(c, &inner) || !mica_type_is_float(mica_type_element(x->type), MICA_F32)) {
+        !mica_weight_scalar(c, &inner) || !mica_type_is_float(mica_type_element(x->type), MICA_F32) ||
+        x->type != op->results[0].type) {
         return false;
     }
     const float both = (float)(mica_op_is(op, "top.Mul") ? outer * inner : outer + inner);

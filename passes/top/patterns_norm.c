@@ -59,7 +59,7 @@ static bool div_to_layer_norm(mica_rewriter *rewriter, mica_op *op) {
     }
     /* Exporters write the difference twice or share it. */
     mica_value *x = centered(mica_op_operand(op, 0));
-    if (x == NULL || centered(d) != x) {
+    if (x == NULL || centered(d) != x || x->type != op->results[0].type) {
         return false;
     }
     mica_builder *builder = mica_rewriter_builder(rewriter, op);
