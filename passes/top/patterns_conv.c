@@ -30,13 +30,16 @@ static bool fold_affine(mica_rewriter *rewriter, mica_op *op, mica_op *conv, con
         for (int i = 2; i < type->rank; ++i) {
             window *= type->dims[i];
         }
+        /* Rows of `inner` weights share an output channel. */
         const int64_t inner = is_deconv ? window : type->dims[1] * window;
-        for (int64_t i = 0; i < count; ++i) {
-            const int64_t row = i / inner;
+        for (int64_t row = 0; row < count / inner; ++row) {
             const int64_t c = !is_deconv ? row
                                          : row / type->dims[1] / (type->dims[0] / groups) * type->dims[1] +
                                                row % type->dims[1];
-            scaled[i] = (float)((double)w[i] * factor[c]);
+            const double f = factor[c];
+            for (int64_t i = row * inner; i < (row + 1) * inner; ++i) {
+                scaled[i] = (float)(w[i] * f);
+            }
         }
         operands[1] = mica_new_const(rewriter, op, "filter", type->rank, type->dims, scaled);
         mica_free(scaled);
