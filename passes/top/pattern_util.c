@@ -111,3 +111,94 @@ mica_value *mica_new_const(mica_rewriter *rewriter, mica_op *op, const char *suf
 bool mica_no_relu(const mica_op *op) {
     return mica_op_attr(op, "do_relu") == NULL || !mica_op_bool(op, "do_relu");
 }
+
+bool mica_is_output(const mica_op *op) {
+    for (uint32_t i = 0; i < op->n_results; ++i) {
+        for (const mica_use *use = op->results[i].first_use; use != NULL; use = use->next) {
+            if (mica_op_is(use->user, "func.return")) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* --- regions ------------------------------------------------------------------------------------ */
+
+enum { REGION_MAX = 32 };
+
+typedef struct region {
+    const mica_op *ops[REGION_MAX];
+    size_t n;
+} region;
+
+static bool region_has(const region *r, const mica_op *op) {
+    for (size_t i = 0; i < r->n; ++i) {
+        if (r->ops[i] == op) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Collects backwards from root; false when it is too large or reaches an input other than x. */
+static bool collect_region(region *r, const mica_op *root, const mica_value *x) {
+    r->ops[0] = root;
+    r->n = 1;
+    for (size_t at = 0; at < r->n; ++at) {
+        for (uint32_t i = 0; i < r->ops[at]->n_operands; ++i) {
+            const mica_value *value = mica_op_operand(r->ops[at], i);
+            if (value == x || mica_is_weight(value)) {
+                continue;
+            }
+            if (value->def == NULL || mica_op_is(value->def, "top.Input")) {
+                return false;
+            }
+            if (mica_op_is(value->def, "top.None") || region_has(r, value->def)) {
+                continue;
+            }
+            if (r->n == REGION_MAX) {
+                return false;
+            }
+            r->ops[r->n++] = value->def;
+        }
+    }
+    return true;
+}
+
+static bool closed(region *r, const mica_op *root, const mica_value *x) {
+    if (!collect_region(r, root, x)) {
+        return false;
+    }
+    for (size_t k = 1; k < r->n; ++k) {
+        for (uint32_t i = 0; i < r->ops[k]->n_results; ++i) {
+            for (const mica_use *use = r->ops[k]->results[i].first_use; use != NULL; use = use->next) {
+                if (!region_has(r, use->user)) {
+                    return false;
+                }
+            }
+        }
+    }
+    return true;
+}
+
+bool mica_region_is_closed(const mica_op *root, const mica_value *x) {
+    region r;
+    return closed(&r, root, x);
+}
+
+mica_op *mica_replace_region(mica_rewriter *rewriter, mica_op *root, const mica_value *x,
+                             const char *name, mica_value *const *operands, size_t n_operands) {
+    region r;
+    if (!mica_no_relu(root) || !closed(&r, root, x)) {
+        return NULL;
+    }
+    mica_loc parts[REGION_MAX];
+    for (size_t i = 0; i < r.n; ++i) {
+        parts[i] = r.ops[i]->loc;
+    }
+    const mica_loc loc = mica_loc_fused(mica_op_context(root), parts, r.n);
+    mica_op *made = mica_replace_with(rewriter, root, NULL, name, operands, n_operands);
+    made->loc = r.n > 1 ? loc : made->loc;
+    return made;
+}

@@ -33,5 +33,14 @@ mica_value *mica_new_const(mica_rewriter *rewriter, mica_op *op, const char *suf
                            const int64_t *dims, const float *data);
 /* True when no activation is fused into the op yet. */
 bool mica_no_relu(const mica_op *op);
+/* True when the ops between `x` and `root` (all that root's value needs, up to x and constants) are
+ * needed by root alone: none is a network output or has a user outside. At most 32 ops. */
+bool mica_region_is_closed(const mica_op *root, const mica_value *x);
+/* As mica_replace_with for the whole closed region from `x` to `root`, whose locations are fused; NULL
+ * without a change when the region is not closed. `root` has no fused activation. */
+mica_op *mica_replace_region(mica_rewriter *rewriter, mica_op *root, const mica_value *x,
+                             const char *name, mica_value *const *operands, size_t n_operands);
+/* True when the op's result is returned, so that its name must stay. */
+bool mica_is_output(const mica_op *op);
 
 #endif

@@ -23,16 +23,21 @@ static bool clip_to_relu(mica_rewriter *rewriter, mica_op *op) {
     return true;
 }
 
+/* Limit of a Relu of a Relu; negative: none. */
+static double lower_limit(double a, double b) { return a < 0.0 ? b : (b < 0.0 ? a : fmin(a, b)); }
+
 /* Relu after an op that can clamp its own results. */
 static bool fuse_relu(mica_rewriter *rewriter, mica_op *op) {
     mica_value *x = mica_op_operand(op, 0);
     mica_op *producer = x->def;
     if (producer == NULL || !mica_op_has_trait(producer, MICA_CAN_FUSE_RELU) ||
         mica_op_has_trait(producer, MICA_MOVEMENT) || producer->n_results != 1 ||
-        !mica_value_has_one_use(x) || !mica_no_relu(producer)) {
+        !mica_value_has_one_use(x)) {
         return false;
     }
-    const double limit = mica_op_f64(op, "relu_limit");
+    const double limit = mica_no_relu(producer)
+                             ? mica_op_f64(op, "relu_limit")
+                             : lower_limit(mica_op_f64(op, "relu_limit"), mica_op_f64(producer, "relu_limit"));
     producer->loc = mica_merged_loc(op, producer);
     mica_op_set_bool(producer, "do_relu", true);
     mica_op_set_f64(producer, "relu_limit", limit);
@@ -51,7 +56,7 @@ static bool merge_relus(mica_rewriter *rewriter, mica_op *op) {
     const double b = mica_op_f64(first, "relu_limit");
     mica_value *x = mica_op_operand(first, 0);
     mica_op *made = mica_replace_with(rewriter, op, first, "top.Relu", &x, 1);
-    mica_op_set_f64(made, "relu_limit", a < 0.0 ? b : (b < 0.0 ? a : fmin(a, b)));
+    mica_op_set_f64(made, "relu_limit", lower_limit(a, b));
     return true;
 }
 
