@@ -18,6 +18,7 @@ typedef struct mica_lowering {
     mica_map *casts;                      /* "value number:type" -> tpu value */
     mica_map *names;                      /* names taken in the tpu module */
     MICA_VEC(mica_lower_row) rows;
+    MICA_VEC(const char *) uncalibrated;  /* tensors whose range was asked for in vain */
 } mica_lowering;
 
 /* Lowers one op in `mode`. A hook that has no integer form for this op returns
@@ -46,8 +47,9 @@ mica_value *mica_lower_const_i8(mica_lowering *l, const mica_op *op, const mica_
 /* --- types -------------------------------------------------------------------------------------- */
 /* Float element type of a mode (INT8: the fallback's). */
 mica_type mica_lower_float_type(const mica_lowering *l, mica_mode mode);
-/* Quantized element type from the calibrated range of a top value; NULL when it has none. */
-mica_type mica_lower_quant_type(const mica_lowering *l, const mica_value *top);
+/* Quantized element type from the calibrated range of a top value; NULL when it has none, which is
+ * recorded for the report. */
+mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top);
 /* Quantized type from a scale and zero point. */
 mica_type mica_lower_uniform(const mica_lowering *l, mrt_dtype dtype, double scale, int32_t zero);
 /* True for f32 or calibrated elements: data that may be quantized. */

@@ -6,6 +6,7 @@
 
 void mica_lower_report_free(mica_lower_report *report) {
     mica_free(report->rows);
+    mica_free(report->uncalibrated);
     *report = (mica_lower_report){0};
 }
 
@@ -150,9 +151,10 @@ mica_status mica_lower_module(mica_module *top, const mica_lowering_options *opt
     mica_map_destroy(l.names);
     mica_free(l.map);
     if (status == MICA_OK && report != NULL) {
-        *report = (mica_lower_report){l.rows.data, l.rows.len};
+        *report = (mica_lower_report){l.rows.data, l.rows.len, l.uncalibrated.data, l.uncalibrated.len};
     } else {
         mica_vec_free(&l.rows);
+        mica_vec_free(&l.uncalibrated);
     }
     if (status != MICA_OK) {
         mica_module_destroy(l.tpu);

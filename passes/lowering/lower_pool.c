@@ -14,6 +14,9 @@ mica_status mica_lower_max_pool(mica_lowering *l, const mica_op *op, mica_mode m
     mica_value *x = NULL;
     if (mode == MICA_MODE_INT8 && op->n_results == 1) {
         x = mica_lower_quantized(l, mica_op_operand(op, 0));
+        if (x == NULL) {
+            return mica_lower_fallback(l, op, "no calibration for its input");
+        }
     } else if (mode == MICA_MODE_INT8) {
         return mica_lower_fallback(l, op, "indices are asked for");
     }

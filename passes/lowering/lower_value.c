@@ -28,9 +28,22 @@ mica_type mica_lower_uniform(const mica_lowering *l, mrt_dtype dtype, double sca
                              mica_type_f32(l->context), scale, zero);
 }
 
-mica_type mica_lower_quant_type(const mica_lowering *l, const mica_value *top) {
+static void record_uncalibrated(mica_lowering *l, const mica_value *top) {
+    const char *name = mica_value_name(top);
+    for (size_t i = 0; i < l->uncalibrated.len; ++i) {
+        if (strcmp(l->uncalibrated.data[i], name) == 0) {
+            return;
+        }
+    }
+    mica_vec_push(&l->uncalibrated, mica_intern(l->context, name));
+}
+
+mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top) {
     const mica_type element = mica_type_element(top->type);
     if (!mica_type_is_calibrated(element)) {
+        if (mica_lower_is_real(top) && !mica_is_weight(top)) {
+            record_uncalibrated(l, top);
+        }
         return NULL;
     }
     mrt_qparams params;

@@ -26,9 +26,12 @@ typedef struct mica_lower_row {
     const char *reason; /* why it is not in the wanted mode; NULL when it is */
 } mica_lower_row;
 
+/* Names live as long as the context. */
 typedef struct mica_lower_report {
-    mica_lower_row *rows; /* one per lowered op, in order; names live as long as the context */
+    mica_lower_row *rows; /* one per lowered op, in order */
     size_t count;
+    const char **uncalibrated; /* tensors without a range that INT8 ops needed, each once, in order */
+    size_t n_uncalibrated;
 } mica_lower_report;
 
 void mica_lower_report_free(mica_lower_report *report);
