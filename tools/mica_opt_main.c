@@ -256,7 +256,7 @@ static mica_status process(const settings *s, mica_context *context, const char 
     status = status == MICA_OK ? run_passes(s, module) : status;
     if (status == MICA_OK && s->output && s->weights) {
         mica_error err = {0};
-        status = tool_save_module(module, s->output, s->weights, &err);
+        status = tool_save_module(module, s->output, s->weights, NULL, &err);
         if (status != MICA_OK) {
             fail(err.text);
         }

@@ -76,6 +76,7 @@ typedef struct job {
     mica_qtable *qtable;
     mica_lower_report report;
     const char *prefix; /* "<dir>/<name>_<chip>_<mode>[_sym|_asym]" */
+    tool_outputs outputs;
 } job;
 
 static mica_status read_settings(job *j, mica_error *err) {
@@ -123,21 +124,12 @@ static bool wants_int8(const job *j) {
 
 static mica_status read_top(job *j, mica_error *err) {
     const settings *s = j->s;
-    j->top = mica_parse_file(j->context, s->mlir, true);
-    if (j->top == NULL || mica_verify(j->top) != MICA_OK) {
-        return mica_fail(err, "'%s' cannot be read (reason above)", s->mlir);
-    }
-    const char *state = mica_op_str(j->top->op, "module.state");
-    if (strncmp(state, "TOP_", 4) != 0) {
-        return mica_fail(err, "'%s' has module.state %s: model_deploy starts from a top module", s->mlir,
-                         *state != '\0' ? state : "(none)");
-    }
-    mica_op *func = mica_module_func(j->top, "main");
-    if (func == NULL) {
-        return mica_fail(err, "'%s' has no function 'main'", s->mlir);
+    j->top = tool_read_top(j->context, s->mlir, "model_deploy starts from", err);
+    if (j->top == NULL) {
+        return MICA_FAIL;
     }
     if (j->qtable != NULL) {
-        MICA_TRY(mica_qtable_check(j->qtable, func, err));
+        MICA_TRY(mica_qtable_check(j->qtable, mica_module_func(j->top, "main"), err));
     }
     if (wants_int8(j) && s->calibration_table == NULL) {
         return mica_fail(err, "INT8 needs --calibration_table (made by run_calibration)");
@@ -170,7 +162,21 @@ static mica_status strip_borders(job *j, mica_error *err) {
     MICA_TRY(mica_parse_io_list(out_text, out, n_out, "--quant_output_list", err));
     return mica_strip_io_quant(j->tpu, in, n_in, out, n_out) == MICA_OK
                ? MICA_OK
-               : mica_fail(err, "border casts cannot be removed (reason above)");
+               : tool_reported(err);
+}
+
+/* A table made for the whole model has every tensor that INT8 needs; running the ops without a range in
+ * float would hide that something is wrong with it. */
+static mica_status check_calibrated(const job *j, mica_error *err) {
+    enum { SHOWN = 5 };
+    const char *names = "";
+    const size_t n = j->report.n_uncalibrated;
+    for (size_t i = 0; i < n && i < SHOWN; ++i) {
+        names = mica_arena_printf(j->arena, "%s%s'%s'", names, i > 0 ? ", " : "", j->report.uncalibrated[i]);
+    }
+    return n == 0 ? MICA_OK
+                  : mica_fail(err, "calibration table '%s' has no row for %zu tensor%s that INT8 needs: %s%s",
+                              j->s->calibration_table, n, n > 1 ? "s" : "", names, n > SHOWN ? ", ..." : "");
 }
 
 /* Which modes were used, and every op that is not in the mode it was asked for. */
@@ -205,11 +211,28 @@ static const char *default_tolerance(const job *j) {
     }
 }
 
-/* top -> tpu within tolerance, then tpu -> bundle bit by bit. */
+/* The test input for one of the modules; an npz may hold the tensors of either. */
+static mica_dataset *sample_for(const job *j, mica_module *module, mica_error *err) {
+    mica_dataset *sample = mica_dataset_of_files(module, j->s->test_input, err);
+    mica_module *both[2] = {j->top, j->tpu};
+    for (int i = 0; sample != NULL && i < 2; ++i) {
+        for (const mica_op *op = mica_func_body(mica_module_func(both[i], "main"))->first; op != NULL;
+             op = op->next) {
+            for (uint32_t k = 0; k < op->n_results; ++k) {
+                mica_dataset_know(sample, mica_value_name(&op->results[k]));
+            }
+        }
+    }
+    return sample;
+}
+
+/* top -> tpu within tolerance, then tpu -> bundle bit by bit. When they differ, the modules and tensors
+ * stay, so that one can look why, but no bundle. */
 static mica_status validate(job *j, const char *bundle_path, tool_model *tpu, mica_error *err) {
     const settings *s = j->s;
+    bool differs = false;
     tool_compare_options compare = {.title = "top -> tpu", .excepts = s->excepts, .all = s->compare_all,
-                                    .table = s->compare_all};
+                                    .table = s->compare_all, .out_differs = &differs};
     MICA_TRY(tool_parse_tolerance(s->tolerance != NULL ? s->tolerance : default_tolerance(j),
                                   &compare.tolerance, err));
     tool_model top = {0};
@@ -224,7 +247,7 @@ static mica_status validate(job *j, const char *bundle_path, tool_model *tpu, mi
         compare.title = "reference -> tpu";
         reference.npz = npz;
     } else {
-        mica_dataset *sample = mica_dataset_of_files(j->top, s->test_input, err);
+        mica_dataset *sample = sample_for(j, j->top, err);
         status = sample != NULL ? tool_model_of(j->top, true, threads, &top, err) : MICA_FAIL;
         status = status == MICA_OK ? tool_model_run(&top, sample, 0, err) : status;
         mica_dataset_close(sample);
@@ -236,9 +259,14 @@ static mica_status validate(job *j, const char *bundle_path, tool_model *tpu, mi
         status = status == MICA_OK ? tool_model_run_like(&bundle, tpu, err) : status;
         const tool_reference exact = {.model = tpu};
         const tool_compare_options equal = {.title = "tpu -> bundle", .all = true, .integers = true,
+                                            .out_differs = &differs,
                                             .tolerance = {.cosine = 1.0, .euclid = 1.0, .sqnr_db = 1e300}};
         status = status == MICA_OK ? tool_compare(&bundle, &exact, &equal, err) : status;
         tool_model_close(&bundle);
+    }
+    if (differs) {
+        tool_outputs_remove(&j->outputs, s->model);
+        tool_outputs_keep(&j->outputs);
     }
     mica_npz_close(npz);
     top.module = NULL;
@@ -259,13 +287,15 @@ static mica_status write_bundle(job *j, tool_model *tpu, mica_error *err) {
         const mica_lower_row *row = &j->report.rows[i];
         ops[i] = (mrt_bundle_op){row->op, row->type, mica_mode_name(row->mode)};
     }
-    return mica_bundle_from_module(j->tpu, ops, (uint32_t)j->report.count, has_golden ? golden : NULL,
-                                   s->model, err);
+    MICA_TRY(mica_bundle_from_module(j->tpu, ops, (uint32_t)j->report.count, has_golden ? golden : NULL,
+                                     s->model, err));
+    tool_outputs_add(&j->outputs, s->model);
+    return MICA_OK;
 }
 
 static mica_status save_final(job *j, mica_error *err) {
     if (mica_assign_address(j->tpu) != MICA_OK) {
-        return mica_fail(err, "memory cannot be planned (reason above)");
+        return tool_reported(err);
     }
     return mica_print_file(j->tpu, mica_arena_printf(j->arena, "%s_final.mlir", j->prefix), err);
 }
@@ -274,10 +304,12 @@ static mica_status deploy(job *j, mica_error *err) {
     const settings *s = j->s;
     const double start = mica_seconds();
     MICA_TRY(read_settings(j, err));
+    MICA_TRY(tool_check_output(s->model, err));
     MICA_TRY(read_top(j, err));
     if (mica_lower_module(j->top, &j->lowering, &j->tpu, &j->report) != MICA_OK) {
-        return mica_fail(err, "lowering failed (reason above)");
+        return tool_reported(err);
     }
+    MICA_TRY(check_calibrated(j, err));
     print_report(j);
     MICA_TRY(strip_borders(j, err));
     const char *suffix = j->lowering.mode != MICA_MODE_INT8 ? "" : (s->asymmetric ? "_asym" : "_sym");
@@ -290,17 +322,20 @@ static mica_status deploy(job *j, mica_error *err) {
         mica_arena_printf(j->arena, "%s_%s_%s%s", tool_stem(j->arena, s->mlir), j->lowering.processor->name,
                           mode, suffix));
     MICA_TRY(tool_save_module(j->tpu, mica_arena_printf(j->arena, "%s_tpu.mlir", j->prefix),
-                              mica_arena_printf(j->arena, "%s_tpu_weights.npz", j->prefix), err));
+                              mica_arena_printf(j->arena, "%s_tpu_weights.npz", j->prefix), &j->outputs, err));
     tool_model tpu = {0};
     mica_status status = tool_model_of(j->tpu, true, tool_threads(s->threads), &tpu, err);
     const bool test = s->test_input != NULL && !s->skip_validation;
     if (status == MICA_OK && test) {
-        mica_dataset *sample = mica_dataset_of_files(j->tpu, s->test_input, err);
+        mica_dataset *sample = sample_for(j, j->tpu, err);
         status = sample != NULL ? tool_model_run(&tpu, sample, 0, err) : MICA_FAIL;
         mica_dataset_close(sample);
         if (status == MICA_OK) {
-            status = tool_save_tensors(&tpu, true, true,
-                                       mica_arena_printf(j->arena, "%s_tpu_outputs.npz", j->prefix), err);
+            const char *path = mica_arena_printf(j->arena, "%s_tpu_outputs.npz", j->prefix);
+            status = tool_save_tensors(&tpu, true, true, path, err);
+            if (status == MICA_OK) {
+                tool_outputs_add(&j->outputs, path);
+            }
         }
     }
     if (status == MICA_OK && !s->not_gen_bmodel) {
@@ -330,11 +365,13 @@ int main(int argc, char **argv) {
     int code = TOOL_OK;
     fill_options(&s, rows, &table.count);
     if (tool_options(&table, argc, argv, &code)) {
-        mica_error err;
+        mica_error err = {0};
         job j = {.s = &s, .context = tool_context(), .arena = arena};
         if (deploy(&j, &err) != MICA_OK) {
-            code = tool_error(program, "%s", err.text);
+            code = tool_failed(program, &err);
+            tool_outputs_remove(&j.outputs, NULL);
         }
+        tool_outputs_keep(&j.outputs);
         mica_lower_report_free(&j.report);
         mica_qtable_destroy(j.qtable);
         mica_module_destroy(j.tpu);

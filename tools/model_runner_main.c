@@ -148,6 +148,9 @@ static mica_status check(const settings *s, mica_error *err) {
     if (!many && (s->labels != NULL || s->input_num != 0)) {
         return mica_fail(err, "--labels and --input_num go with --dataset or --data_list");
     }
+    if (!many) {
+        MICA_TRY(tool_check_output(s->output, err));
+    }
     if (s->bench < 0 || s->bench > 1000000 || s->input_num < 0) {
         return mica_fail(err, "--bench and --input_num must be 0 or more (--bench at most 1000000)");
     }
@@ -181,7 +184,7 @@ int main(int argc, char **argv) {
                                      .summary = "Executes a model and saves its results."};
     int code = TOOL_OK;
     if (tool_options(&table, argc, argv, &code)) {
-        mica_error err;
+        mica_error err = {0};
         tool_model model = {0};
         mica_status status = check(&s, &err);
         if (status == MICA_OK) {
@@ -191,7 +194,7 @@ int main(int argc, char **argv) {
             status = s.input != NULL ? run_single(&s, &model, &err) : run_dataset(&s, &model, &err);
         }
         if (status != MICA_OK) {
-            code = tool_error(program, "%s", err.text);
+            code = tool_failed(program, &err);
         }
         tool_model_close(&model);
     }

@@ -129,17 +129,28 @@ static mica_status is_image(const settings *s, const mica_op *input, size_t numb
     bool listed = false;
     for (size_t i = 0; i < n; ++i) {
         int64_t wanted = 0;
-        if (!mica_parse_i64(parts[i], &wanted) || wanted < 1) {
-            return mica_fail(err, "--preprocess_list '%s': '%s' is no input number", s->preprocess_list,
-                             parts[i]);
-        }
-        listed = listed || wanted == (int64_t)number;
+        listed = listed || (mica_parse_i64(parts[i], &wanted) && wanted == (int64_t)number);
     }
     if (listed && !*out) {
         return mica_fail(err, "--preprocess_list names input %zu ('%s'), whose type %s is no image", number,
                          mica_loc_get_name(input->loc), mica_type_text(type));
     }
     *out = listed;
+    return MICA_OK;
+}
+
+/* Numbers of --preprocess_list are those of inputs. */
+static mica_status check_preprocess_list(const settings *s, size_t n_inputs, mica_arena *arena,
+                                         mica_error *err) {
+    size_t n = 0;
+    char **parts = s->preprocess_list != NULL ? mica_split(arena, s->preprocess_list, ',', &n) : NULL;
+    for (size_t i = 0; i < n; ++i) {
+        int64_t wanted = 0;
+        if (!mica_parse_i64(parts[i], &wanted) || wanted < 1 || wanted > (int64_t)n_inputs) {
+            return mica_fail(err, "--preprocess_list '%s': '%s' is no number from 1 to %zu", s->preprocess_list,
+                             parts[i], n_inputs);
+        }
+    }
     return MICA_OK;
 }
 
@@ -175,7 +186,7 @@ static mica_status set_preprocess(const settings *s, mica_module *module, mica_e
             MICA_TRY(mica_preprocess_of(op, &p, err));
         }
     }
-    return MICA_OK;
+    return check_preprocess_list(s, number, module->arena, err);
 }
 
 /* --- the job ------------------------------------------------------------------------------------ */
@@ -184,8 +195,8 @@ static mica_status read_model(const settings *s, mica_context *context, mica_mod
                               mica_error *err) {
     mica_arena *arena = mica_context_arena(context);
     if (strcmp(mica_path_ext(arena, s->model_def), ".mlir") == 0) {
-        *out = mica_parse_file(context, s->model_def, true);
-        return *out != NULL ? MICA_OK : mica_fail(err, "'%s' cannot be read", s->model_def);
+        *out = tool_read_top(context, s->model_def, "model_transform reads", err);
+        return *out != NULL ? MICA_OK : MICA_FAIL;
     }
     mica_onnx_options options = {.input_shapes = s->input_shapes, .model_name = s->model_name};
     if (s->output_names != NULL) {
@@ -194,13 +205,17 @@ static mica_status read_model(const settings *s, mica_context *context, mica_mod
     }
     return mica_onnx_import(context, s->model_def, &options, out) == MICA_OK
                ? MICA_OK
-               : mica_fail(err, "'%s' cannot be imported (reason above)", s->model_def);
+               : tool_reported(err);
 }
 
-/* Runs origin and optimized module on the sample, saves all tensors, compares. */
+/* Runs origin and optimized module on the sample, saves all tensors, compares. When they differ, the
+ * files stay, so that one can look why. */
 static mica_status validate(const settings *s, mica_module *origin, mica_module *module,
-                            mica_arena *arena, mica_error *err) {
-    tool_compare_options compare = {.title = "origin -> top", .excepts = s->excepts, .all = true};
+                            tool_outputs *outputs, mica_error *err) {
+    bool differs = false;
+    mica_arena *arena = module->arena;
+    tool_compare_options compare = {.title = "origin -> top", .excepts = s->excepts, .all = true,
+                                    .out_differs = &differs};
     MICA_TRY(tool_parse_tolerance(s->tolerance, &compare.tolerance, err));
     tool_model top = {0};
     tool_model before = {0};
@@ -214,9 +229,13 @@ static mica_status validate(const settings *s, mica_module *origin, mica_module 
         status = tool_save_tensors(&top, true, false, s->test_result, err);
     }
     if (status == MICA_OK) {
+        tool_outputs_add(outputs, s->test_result);
         const char *inputs = mica_path_join(arena, mica_path_dir(arena, s->mlir),
                                             mica_arena_printf(arena, "%s_in_f32.npz", s->model_name));
         status = tool_save_inputs(&top, inputs, err);
+        if (status == MICA_OK) {
+            tool_outputs_add(outputs, inputs);
+        }
     }
     tool_reference reference = {0};
     if (status == MICA_OK && s->test_reference != NULL) {
@@ -230,6 +249,9 @@ static mica_status validate(const settings *s, mica_module *origin, mica_module 
         reference.model = &before;
     }
     status = status == MICA_OK ? tool_compare(&top, &reference, &compare, err) : status;
+    if (differs) {
+        tool_outputs_keep(outputs);
+    }
     mica_npz_close(npz);
     mica_dataset_close(sample);
     top.module = before.module = NULL;
@@ -255,13 +277,19 @@ static void report(const mica_module *module, double seconds) {
     printf("%zu ops, %s of constants, %.2f s\n", ops, mica_human_bytes((uint64_t)weights, text), seconds);
 }
 
-static mica_status run(const settings *s, mica_context *context, mica_error *err) {
-    mica_arena *arena = mica_context_arena(context);
-    const double start = mica_seconds();
-    const bool test = s->test_input != NULL && !s->not_inference;
+static mica_status check_paths(const settings *s, bool test, mica_error *err) {
     if (test && s->test_result == NULL) {
         return mica_fail(err, "--test_input needs --test_result, the npz that the tensors go to");
     }
+    MICA_TRY(tool_check_output(s->mlir, err));
+    return test ? tool_check_output(s->test_result, err) : MICA_OK;
+}
+
+static mica_status run(const settings *s, mica_context *context, tool_outputs *outputs, mica_error *err) {
+    mica_arena *arena = mica_context_arena(context);
+    const double start = mica_seconds();
+    const bool test = s->test_input != NULL && !s->not_inference;
+    MICA_TRY(check_paths(s, test, err));
     if (s->pad_value < 0 || s->pad_value > 255) {
         return mica_fail(err, "--pad_value %lld: expected 0 to 255", (long long)s->pad_value);
     }
@@ -274,23 +302,24 @@ static mica_status run(const settings *s, mica_context *context, mica_error *err
                                                .stats = s->print_pattern_stats ? stdout : NULL};
         status = mica_top_optimize(module, &options) == MICA_OK && mica_verify(module) == MICA_OK
                      ? MICA_OK
-                     : mica_fail(err, "optimization failed (reason above)");
+                     : tool_reported(err);
     }
     const char *dir = mica_path_dir(arena, s->mlir);
     if (status == MICA_OK && s->debug) {
         status = tool_save_module(
             origin, mica_path_join(arena, dir, mica_arena_printf(arena, "%s_origin.mlir", s->model_name)),
-            mica_path_join(arena, dir, mica_arena_printf(arena, "%s_origin_weight.npz", s->model_name)), err);
+            mica_path_join(arena, dir, mica_arena_printf(arena, "%s_origin_weight.npz", s->model_name)),
+            outputs, err);
     }
     if (status == MICA_OK) {
         const char *npz = mica_arena_printf(arena, "%s_top_f32_all_weight.npz", s->model_name);
-        status = tool_save_module(module, s->mlir, mica_path_join(arena, dir, npz), err);
+        status = tool_save_module(module, s->mlir, mica_path_join(arena, dir, npz), outputs, err);
     }
     if (status == MICA_OK) {
         report(module, mica_seconds() - start);
     }
     if (status == MICA_OK && test) {
-        status = validate(s, origin, module, arena, err);
+        status = validate(s, origin, module, outputs, err);
     }
     mica_module_destroy(origin);
     mica_module_destroy(module);
@@ -306,11 +335,14 @@ int main(int argc, char **argv) {
     int code = TOOL_OK;
     fill_options(&s, rows, &table.count);
     if (tool_options(&table, argc, argv, &code)) {
-        mica_error err;
+        mica_error err = {0};
+        tool_outputs outputs = {0};
         mica_context *context = tool_context();
-        if (run(&s, context, &err) != MICA_OK) {
-            code = tool_error(program, "%s", err.text);
+        if (run(&s, context, &outputs, &err) != MICA_OK) {
+            code = tool_failed(program, &err);
+            tool_outputs_remove(&outputs, NULL);
         }
+        tool_outputs_keep(&outputs);
         mica_context_destroy(context);
     }
     mica_arena_destroy(arena);

@@ -33,7 +33,7 @@ mica_map *npz_read_op_info(const char *path, mica_arena *arena, mica_error *err)
     mica_module *module = mica_parse_file(context, path, false);
     mica_map *map = NULL;
     if (module == NULL) {
-        (void)mica_fail(err, "'%s' cannot be read (reason above)", path);
+        (void)!tool_reported(err);
     } else {
         map = mica_map_create();
         for (mica_op *op = module->op; op != NULL; op = mica_op_walk_next(module->op, op)) {

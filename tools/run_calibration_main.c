@@ -3,7 +3,6 @@
 #include <string.h>
 #include <strings.h>
 
-#include "ir/text.h"
 #include "passes/calibration/calibrate.h"
 #include "tools/tool.h"
 #include "utils/progress.h"
@@ -32,19 +31,14 @@ static mica_status run(const settings *s, mica_context *context, mica_error *err
         return mica_fail(err, "unknown --cali_method '%s'%s%s (methods: kl, max, percentile9999, mse)",
                          s->method, nearest != NULL ? "; nearest is " : "", nearest != NULL ? nearest : "");
     }
-    mica_module *module = mica_parse_file(context, s->mlir, true);
+    MICA_TRY(tool_check_output(s->table, err));
+    mica_module *module = tool_read_top(context, s->mlir, "calibration needs", err);
     if (module == NULL) {
-        return mica_fail(err, "'%s' cannot be read (reason above)", s->mlir);
+        return MICA_FAIL;
     }
-    const char *state = mica_op_str(module->op, "module.state");
-    mica_status status = strncmp(state, "TOP_", 4) == 0
-                             ? MICA_OK
-                             : mica_fail(err, "'%s' has module.state %s: calibration needs a top module",
-                                         s->mlir, *state != '\0' ? state : "(none)");
-    mica_dataset *dataset =
-        status == MICA_OK ? mica_dataset_open(module, s->dataset, s->data_list, s->input_num, err) : NULL;
+    mica_dataset *dataset = mica_dataset_open(module, s->dataset, s->data_list, s->input_num, err);
     mica_statistics statistics = {0};
-    status = dataset != NULL ? mica_collect_statistics(module, dataset, tool_threads(s->threads), s->quiet,
+    mica_status status = dataset != NULL ? mica_collect_statistics(module, dataset, tool_threads(s->threads), s->quiet,
                                                        &statistics, err)
                              : MICA_FAIL;
     if (status == MICA_OK) {
@@ -99,10 +93,10 @@ int main(int argc, char **argv) {
                                      .summary = "Runs samples through a top module and writes the range of every tensor."};
     int code = TOOL_OK;
     if (tool_options(&table, argc, argv, &code)) {
-        mica_error err;
+        mica_error err = {0};
         mica_context *context = tool_context();
         if (run(&s, context, &err) != MICA_OK) {
-            code = tool_error(program, "%s", err.text);
+            code = tool_failed(program, &err);
         }
         mica_context_destroy(context);
     }

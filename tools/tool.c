@@ -3,10 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "ir/text.h"
 #include "ir/weights.h"
+#include "utils/file.h"
 #include "utils/strings.h"
 #include "utils/vec.h"
 
@@ -19,6 +21,15 @@ int tool_error(const char *program, const char *format, ...) {
     fputc('\n', stderr);
     va_end(args);
     return TOOL_FAILED;
+}
+
+mica_status tool_reported(mica_error *err) {
+    err->text[0] = '\0';
+    return MICA_FAIL;
+}
+
+int tool_failed(const char *program, const mica_error *err) {
+    return err->text[0] != '\0' ? tool_error(program, "%s", err->text) : TOOL_FAILED;
 }
 
 bool tool_options(const mica_option_table *table, int argc, char **argv, int *out_exit) {
@@ -63,8 +74,60 @@ const char *tool_stem(mica_arena *arena, const char *path) {
     return base;
 }
 
+mica_status tool_check_output(const char *path, mica_error *err) {
+    mica_arena *arena = mica_arena_create();
+    const char *dir = mica_path_dir(arena, path);
+    mica_status status = MICA_OK;
+    if (mica_is_dir(path)) {
+        status = mica_fail(err, "cannot write '%s': it is a folder", path);
+    } else if (!mica_is_dir(dir)) {
+        status = mica_fail(err, "cannot write '%s': there is no folder '%s'", path, dir);
+    } else if (!mica_file_exists(path) && access(dir, W_OK) != 0) {
+        status = mica_fail(err, "cannot write '%s': %s", path, strerror(errno));
+    }
+    mica_arena_destroy(arena);
+    return status;
+}
+
+void tool_outputs_add(tool_outputs *outputs, const char *path) {
+    if (outputs != NULL) {
+        mica_vec_push(&outputs->paths, mica_strdup(path));
+    }
+}
+
+static void remove_file(const char *path) {
+    struct stat info;
+    if (lstat(path, &info) == 0 && S_ISREG(info.st_mode)) {
+        (void)unlink(path);
+    }
+}
+
+void tool_outputs_remove(tool_outputs *outputs, const char *path) {
+    size_t kept = 0;
+    for (size_t i = 0; i < outputs->paths.len; ++i) {
+        char *at = outputs->paths.data[i];
+        if (path == NULL || strcmp(at, path) == 0) {
+            remove_file(at);
+            mica_free(at);
+        } else {
+            outputs->paths.data[kept++] = at;
+        }
+    }
+    outputs->paths.len = kept;
+    if (kept == 0) {
+        mica_vec_free(&outputs->paths);
+    }
+}
+
+void tool_outputs_keep(tool_outputs *outputs) {
+    for (size_t i = 0; i < outputs->paths.len; ++i) {
+        mica_free(outputs->paths.data[i]);
+    }
+    mica_vec_free(&outputs->paths);
+}
+
 mica_status tool_save_module(mica_module *module, const char *mlir_path, const char *npz_path,
-                             mica_error *err) {
+                             tool_outputs *outputs, mica_error *err) {
     mica_arena *arena = mica_arena_create();
     mica_op *func = mica_module_func(module, "main");
     MICA_VEC(const char *) names = {0};
@@ -76,7 +139,11 @@ mica_status tool_save_module(mica_module *module, const char *mlir_path, const c
     mica_op_set_str(module->op, "module.weight_file", mica_path_base(arena, npz_path));
     mica_status status = mica_weights_save(module->weights, names.data, names.len, npz_path, err);
     if (status == MICA_OK) {
+        tool_outputs_add(outputs, npz_path);
         status = mica_print_file(module, mlir_path, err);
+    }
+    if (status == MICA_OK) {
+        tool_outputs_add(outputs, mlir_path);
     }
     mica_vec_free(&names);
     mica_arena_destroy(arena);

@@ -9,6 +9,7 @@
 #include "runtime/mrt_compare.h"
 #include "runtime/mrt_exec.h"
 #include "utils/options.h"
+#include "utils/vec.h"
 
 #define MICA_VERSION "0.1.0"
 
@@ -21,6 +22,10 @@ enum {
 
 /* Prints "program: error: text" and returns TOOL_FAILED. */
 int tool_error(const char *program, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* For failures whose reason a diagnostic has told: empties the message and fails. */
+mica_status tool_reported(mica_error *err);
+/* Prints the message, if there is one, as tool_error does. */
+int tool_failed(const char *program, const mica_error *err);
 
 /* Parses options; when the program must end now, returns false and the exit code. */
 bool tool_options(const mica_option_table *table, int argc, char **argv, int *out_exit);
@@ -29,6 +34,10 @@ bool tool_options(const mica_option_table *table, int argc, char **argv, int *ou
 mica_context *tool_context(void);
 /* Threads to use: the option's value, else MICA_NUM_THREADS, else the number of cores. */
 int tool_threads(int64_t option);
+
+/* Reads a module of the top dialect with its constants: text that parses and verifies, has a function
+ * main, and says so in module.state. `what` begins the message for one in another state. */
+mica_module *tool_read_top(mica_context *context, const char *path, const char *what, mica_error *err);
 
 /* --- models ------------------------------------------------------------------------------------ */
 /* Anything that can be executed: .onnx, .mlir of any state, .bmodel. */
@@ -84,6 +93,7 @@ typedef struct tool_compare_options {
     bool all;             /* every tensor decides, else only the outputs */
     bool table;           /* print one line per tensor */
     bool integers;        /* compare stored integers instead of real values */
+    bool *out_differs;    /* set when a deciding tensor fails (not for what cannot be compared); or NULL */
 } tool_compare_options;
 
 /* Compares every tensor that both have, in execution order; prints the table and a summary line. When a
@@ -93,9 +103,25 @@ mica_status tool_compare(tool_model *got, const tool_reference *reference,
                          const tool_compare_options *options, mica_error *err);
 
 /* --- files ------------------------------------------------------------------------------------- */
-/* Writes the constants of main to `npz_path` and the text to `mlir_path`, which names the npz. */
+/* Files that a command has written, so that a failure leaves none behind. Zeroed at the beginning. */
+typedef struct tool_outputs {
+    MICA_VEC(char *) paths;
+} tool_outputs;
+
+/* Fails when no file can be written at `path`: no such folder, no permission, a folder of that name.
+ * For a look before the work begins. */
+mica_status tool_check_output(const char *path, mica_error *err);
+/* Nothing to do without `outputs` (NULL). */
+void tool_outputs_add(tool_outputs *outputs, const char *path);
+/* Removes `path`, NULL: all files added, and forgets them. Pipes and devices stay. */
+void tool_outputs_remove(tool_outputs *outputs, const char *path);
+/* Forgets all, the files stay. */
+void tool_outputs_keep(tool_outputs *outputs);
+
+/* Writes the constants of main to `npz_path` and the text to `mlir_path`, which names the npz; adds both
+ * to outputs (may be NULL). */
 mica_status tool_save_module(mica_module *module, const char *mlir_path, const char *npz_path,
-                             mica_error *err);
+                             tool_outputs *outputs, mica_error *err);
 /* "dir/name.mlir" -> "name" with the directory of `path` dropped; arena memory. */
 const char *tool_stem(mica_arena *arena, const char *path);
 

@@ -5,11 +5,31 @@
 #include "frontends/onnx/onnx.h"
 #include "ir/builder.h"
 #include "ir/text.h"
+#include "ir/verify.h"
 #include "runtime/mrt_quant.h"
 #include "tools/tool.h"
 #include "utils/arena.h"
 #include "utils/npz.h"
 #include "utils/strings.h"
+
+mica_module *tool_read_top(mica_context *context, const char *path, const char *what, mica_error *err) {
+    mica_module *module = mica_parse_file(context, path, true);
+    if (module == NULL || mica_verify(module) != MICA_OK) {
+        (void)!tool_reported(err);
+        mica_module_destroy(module);
+        return NULL;
+    }
+    const char *state = mica_op_str(module->op, "module.state");
+    if (strncmp(state, "TOP_", 4) == 0 && mica_module_func(module, "main") != NULL) {
+        return module;
+    }
+    (void)!(strncmp(state, "TOP_", 4) == 0
+                ? mica_fail(err, "'%s' has no function 'main'", path)
+                : mica_fail(err, "'%s' has module.state %s: %s a top module", path,
+                            *state != '\0' ? state : "(none)", what));
+    mica_module_destroy(module);
+    return NULL;
+}
 
 static mica_status finish(tool_model *model, int threads, mica_error *err) {
     mrt_error error;
@@ -29,7 +49,7 @@ mica_status tool_model_of(mica_module *module, bool keep_all, int threads, tool_
     }
     const mica_plan_options options = {.keep_all = keep_all};
     if (mica_plan_func(module, func, &options, &out->owned_plan) != MICA_OK) {
-        return mica_fail(err, "the model cannot be executed (reason above)");
+        return tool_reported(err);
     }
     out->plan = out->owned_plan;
     return finish(out, threads, err);
@@ -80,12 +100,12 @@ static mica_status open_module(tool_model *model, const char *path, const char *
         const mica_onnx_options options = {.input_shapes = input_shapes};
         return mica_onnx_import(model->context, path, &options, &model->module) == MICA_OK
                    ? MICA_OK
-                   : mica_fail(err, "'%s' cannot be imported (reason above)", path);
+                   : tool_reported(err);
     }
     if (strcmp(ext, ".mlir") == 0) {
         model->module = mica_parse_file(model->context, path, true);
-        return model->module != NULL ? MICA_OK
-                                     : mica_fail(err, "'%s' cannot be read (reason above)", path);
+        return model->module != NULL && mica_verify(model->module) == MICA_OK ? MICA_OK
+                                                                              : tool_reported(err);
     }
     return mica_fail(err, "'%s': expected a .onnx, .mlir or .bmodel file", path);
 }

@@ -292,6 +292,9 @@ mica_status tool_compare(tool_model *got, const tool_reference *reference,
         const bool decides = options->all || is_deciding(got->plan, id, reference);
         s.decided += decides;
         if (!passes && status == MICA_OK && decides) {
+            if (options->out_differs != NULL) {
+                *options->out_differs = true;
+            }
             status = mica_fail(err, "%s: '%s' differs (cos %.4f, euclid %.4f); %s", options->title, name,
                                m.cosine, m.euclid, first);
         }
