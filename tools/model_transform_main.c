@@ -9,6 +9,7 @@
 #include "ir/verify.h"
 #include "passes/calibration/preprocess.h"
 #include "passes/top/optimize.h"
+#include "tools/model_check.h"
 #include "tools/tool.h"
 #include "utils/file.h"
 #include "utils/npz.h"
@@ -18,26 +19,28 @@
 static const char *const program = "model_transform";
 
 typedef struct settings {
-    const char *model_name, *model_def, *input_shapes, *output_names, *mlir;
+    const char *model_name, *model_def, *input_shapes, *output_names, *input_names, *mlir;
     const char *test_input, *test_result, *test_reference, *tolerance, *excepts;
     const char *resize_dims, *keep_ratio_mode, *pad_type, *mean, *scale, *pixel_format;
     const char *channel_format, *preprocess_list, *disable_pattern;
-    bool keep_aspect_ratio, not_inference, debug, print_pattern_stats;
+    bool check, json, keep_aspect_ratio, not_inference, debug, print_pattern_stats;
     int64_t pad_value, threads;
 } settings;
 
 static void fill_options(settings *s, mica_option *rows, size_t *count) {
     const mica_option made[] = {
-        {.name = "--model_name", .kind = MICA_OPT_STRING, .metavar = "NAME", .required = true, .dest = &s->model_name,
-         .help = "name of the model: symbol of the module, stem of file names"},
+        {.name = "--model_name", .kind = MICA_OPT_STRING, .metavar = "NAME", .dest = &s->model_name,
+         .help = "needed without --check; name of the model: symbol of the module, stem of file names"},
         {.name = "--model_def", .kind = MICA_OPT_STRING, .metavar = "FILE", .required = true, .dest = &s->model_def,
          .help = "model to read: .onnx, or .mlir of the top dialect"},
         {.name = "--input_shapes", .kind = MICA_OPT_STRING, .metavar = "SHAPES", .dest = &s->input_shapes,
          .help = "[[1,3,224,224],[10]], name:[..], or symbolic batch=1,seq=32; needed where the model leaves a dimension open"},
         {.name = "--output_names", .kind = MICA_OPT_STRING, .multi = true, .metavar = "NAMES", .dest = &s->output_names,
          .help = "cut the graph at these tensors, in this order"},
-        {.name = "--mlir", .kind = MICA_OPT_STRING, .metavar = "FILE", .required = true, .dest = &s->mlir,
-         .help = "output: text of the top module; constants go to <model_name>_top_f32_all_weight.npz beside it"},
+        {.name = "--input_names", .kind = MICA_OPT_STRING, .multi = true, .metavar = "NAMES", .dest = &s->input_names,
+         .help = "cut the graph at these tensors, which become the inputs, in this order"},
+        {.name = "--mlir", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s->mlir,
+         .help = "needed without --check; output: text of the top module; constants go to <model_name>_top_f32_all_weight.npz beside it"},
         {.name = "--test_input", .kind = MICA_OPT_STRING, .multi = true, .metavar = "FILES", .dest = &s->test_input,
          .help = "jpg, png, npy or npz sample(s) to run the module on"},
         {.name = "--test_result", .kind = MICA_OPT_STRING, .metavar = "NPZ", .dest = &s->test_result,
@@ -71,6 +74,9 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
          .help = "comma-separated rewrite patterns to leave out"},
         {.name = "--print-pattern-stats", .kind = MICA_OPT_FLAG, .dest = &s->print_pattern_stats, .help = "print how often each pattern fired"},
         {.name = "--debug", .kind = MICA_OPT_FLAG, .dest = &s->debug, .help = "also keep <model_name>_origin.mlir, the module before optimization"},
+        {.name = "--check", .kind = MICA_OPT_FLAG, .dest = &s->check,
+         .help = "only print the operators of an ONNX model, whether they are supported, and what they cost"},
+        {.name = "--json", .kind = MICA_OPT_FLAG, .dest = &s->json, .help = "with --check: print JSON"},
         {.name = "--threads", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s->threads, .help = "threads; 0: MICA_NUM_THREADS, else one per core"},
     };
     *count = sizeof made / sizeof made[0];
@@ -203,6 +209,10 @@ static mica_status read_model(const settings *s, mica_context *context, mica_mod
         options.output_names =
             (const char *const *)mica_split(arena, s->output_names, ',', &options.n_output_names);
     }
+    if (s->input_names != NULL) {
+        options.input_names =
+            (const char *const *)mica_split(arena, s->input_names, ',', &options.n_input_names);
+    }
     return mica_onnx_import(context, s->model_def, &options, out) == MICA_OK
                ? MICA_OK
                : tool_reported(err);
@@ -288,6 +298,17 @@ static mica_status check_paths(const settings *s, bool test, mica_error *err) {
 static mica_status run(const settings *s, mica_context *context, tool_outputs *outputs, mica_error *err) {
     mica_arena *arena = mica_context_arena(context);
     const double start = mica_seconds();
+    if (s->check) {
+        bool good = false;
+        MICA_TRY(model_check(context, s->model_def, s->input_shapes, s->json, &good) == MICA_OK && good
+                     ? MICA_OK
+                     : tool_reported(err));
+        return MICA_OK;
+    }
+    if (s->model_name == NULL || s->mlir == NULL) {
+        return mica_fail(err, "option %s is required (only --check goes without it)",
+                         s->model_name == NULL ? "--model_name" : "--mlir");
+    }
     const bool test = s->test_input != NULL && !s->not_inference;
     MICA_TRY(check_paths(s, test, err));
     if (s->pad_value < 0 || s->pad_value > 255) {

@@ -34,4 +34,42 @@ MICA_MUST_CHECK mica_status mica_onnx_import(mica_context *context, const char *
                                              const mica_onnx_options *options,
                                              mica_module **out_module);
 
+/* --- what is supported -------------------------------------------------------------------------- */
+/* One operator of the default domain. */
+typedef struct mica_onnx_op_info {
+    const char *op;
+    int since, until;   /* opsets in which it is known */
+    const char *reason; /* why it is not supported, NULL: it is */
+} mica_onnx_op_info;
+size_t mica_onnx_op_count(void);
+mica_onnx_op_info mica_onnx_op_at(size_t i);
+
+/* A node of the main graph, of a subgraph or of a function of the model. */
+typedef struct mica_onnx_node_info {
+    const char *name, *op, *domain; /* name: that of its first output when it has none */
+    const char *const *outputs;
+    size_t n_outputs;
+    const char *reason; /* why it cannot be imported, NULL: nothing known speaks against it */
+} mica_onnx_node_info;
+
+/* A dimension of an input that the model leaves open. */
+typedef struct mica_onnx_open_dim {
+    const char *input, *symbol; /* symbol: "" when the model gives none */
+    size_t index;               /* of the dimension; a missing shape counts as dimension 0 */
+} mica_onnx_open_dim;
+
+typedef struct mica_onnx_summary {
+    int opset; /* of the default domain */
+    const mica_onnx_node_info *nodes;
+    size_t n_nodes, n_unsupported;
+    const mica_onnx_open_dim *open;
+    size_t n_open;
+    double parameters; /* elements of the main graph's initializers */
+} mica_onnx_summary;
+
+/* Looks at the model without converting anything; all memory is on `arena`. Whatever keeps the file from
+ * being read ends in a diagnostic. */
+MICA_MUST_CHECK mica_status mica_onnx_summarize(mica_context *context, const char *path,
+                                                mica_arena *arena, mica_onnx_summary *out);
+
 #endif

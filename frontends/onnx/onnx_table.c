@@ -14,6 +14,13 @@ static const mica_onnx_row rows[] = {
 #include "frontends/onnx/onnx_ops.def"
 };
 
+size_t mica_onnx_op_count(void) { return MICA_COUNT(rows); }
+
+mica_onnx_op_info mica_onnx_op_at(size_t i) {
+    return (mica_onnx_op_info){rows[i].op, rows[i].since, rows[i].until,
+                               rows[i].convert == NULL ? rows[i].detail : NULL};
+}
+
 const mica_onnx_row *mica_onnx_find_row(const char *op, const char **nearest) {
     for (size_t i = 0; i < MICA_COUNT(rows); i++) {
         if (strcmp(rows[i].op, op) == 0) {
