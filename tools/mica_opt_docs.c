@@ -1,8 +1,11 @@
 #include "tools/mica_opt_docs.h"
 
+#include "frontends/onnx/onnx.h"
 #include "ir/op_info.h"
+#include "utils/arena.h"
 #include "utils/compiler.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct trait_name {
@@ -120,4 +123,27 @@ void mica_opt_list_passes(const mica_pass_info *passes, size_t count, FILE *out)
                     option->fallback && option->fallback[0] ? option->fallback : "none");
         }
     }
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const mica_onnx_op_info *)a)->op, ((const mica_onnx_op_info *)b)->op);
+}
+
+void mica_opt_show_operators(FILE *out) {
+    const size_t count = mica_onnx_op_count();
+    mica_onnx_op_info *ops = mica_alloc(count * sizeof *ops);
+    size_t supported = 0;
+    for (size_t i = 0; i < count; i++) {
+        ops[i] = mica_onnx_op_at(i);
+        supported += ops[i].reason == NULL;
+    }
+    qsort(ops, count, sizeof *ops, by_name);
+    fprintf(out, "# ONNX operators\n\n%zu of %zu operators of the default domain are imported. Opsets "
+                 "are those in which the operator is known.\n\n"
+                 "| Operator | Opsets | Supported |\n| --- | --- | --- |\n", supported, count);
+    for (size_t i = 0; i < count; i++) {
+        fprintf(out, "| %s | %d to %d | %s%s |\n", ops[i].op, ops[i].since, ops[i].until,
+                ops[i].reason == NULL ? "yes" : "no: ", ops[i].reason == NULL ? "" : ops[i].reason);
+    }
+    mica_free(ops);
 }

@@ -22,7 +22,7 @@ typedef struct settings {
     const char *input, *output, *weights;
     const char *print_before, *print_after;
     bool print_before_all, print_after_all, timing, verify_diagnostics, split_input, show_dialects,
-        list_passes, verify_roundtrip, allow_unregistered, debuginfo, no_debuginfo, generic,
+        show_operators, list_passes, verify_roundtrip, allow_unregistered, debuginfo, no_debuginfo, generic,
         no_verify;
     MICA_VEC(const char *) pipelines; /* in command-line order */
     mica_arena *arena;
@@ -146,6 +146,7 @@ static bool read_command_line(settings *s, int argc, char **argv, int *out_exit)
         FLAG("--print-ir-after-all", print_after_all, "print the IR after each pass"),
         FLAG("--timing", timing, "print the time of each pass"),
         FLAG("--show-dialects", show_dialects, "print the op reference as Markdown"),
+        FLAG("--show-onnx-operators", show_operators, "print the supported ONNX operators as Markdown"),
         FLAG("--list-passes", list_passes, "print all passes and their options"),
         FLAG("--verify-roundtrip", verify_roundtrip, "check that printed text reads back the same"),
         FLAG("--allow-unregistered-dialect", allow_unregistered, "always on"),
@@ -393,6 +394,10 @@ static int run_or_show(const settings *s) {
         mica_register_dialects(context);
         mica_opt_show_dialects(context, stdout);
         mica_context_destroy(context);
+        return TOOL_OK;
+    }
+    if (s->show_operators) {
+        mica_opt_show_operators(stdout);
         return TOOL_OK;
     }
     if (s->list_passes) {

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""docs/commands.md and docs/operators_ir.md must be what the programs print about themselves.
+"""docs/commands.md, docs/operators_ir.md and docs/operators.md must be what the programs print about themselves.
     check_docs.py [--build DIR] [--update]"""
 import argparse
 import difflib
@@ -33,6 +33,8 @@ def documents(build):
     yield "docs/commands.md", NOTE + "# Commands and their options\n" + commands
     dialects = printed([os.path.join(build, "bin", "mica-opt"), "--show-dialects"])
     yield "docs/operators_ir.md", NOTE + dialects
+    operators = printed([os.path.join(build, "bin", "mica-opt"), "--show-onnx-operators"])
+    yield "docs/operators.md", NOTE + operators
 
 
 def main():
