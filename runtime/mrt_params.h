@@ -184,4 +184,20 @@ typedef struct mrt_binary_int_params {
     int64_t clamp_min, clamp_max;
 } mrt_binary_int_params;
 
+/* grid_sample_f32: names of ONNX GridSample-20. */
+enum { MRT_SAMPLE_NEAREST, MRT_SAMPLE_LINEAR, MRT_SAMPLE_CUBIC };
+enum { MRT_SAMPLE_ZEROS, MRT_SAMPLE_BORDER, MRT_SAMPLE_REFLECTION };
+typedef struct mrt_sample_params {
+    int64_t mode, padding, align_corners;
+} mrt_sample_params;
+
+/* roi_align_f32, roi_max_pool_f32 (spatial_scale alone). The bins come from the output's shape. */
+enum { MRT_ROI_AVG, MRT_ROI_MAX };
+enum { MRT_ROI_MAX_SAMPLES = 1024 }; /* per bin and axis */
+typedef struct mrt_roi_params {
+    int64_t mode, half_pixel;
+    int64_t sampling_ratio; /* samples per bin and axis; 0: one per element, rounded up */
+    double spatial_scale;   /* element of x per unit of a box */
+} mrt_roi_params;
+
 #endif
