@@ -305,10 +305,6 @@ static mica_status run(const settings *s, mica_context *context, tool_outputs *o
                      : tool_reported(err));
         return MICA_OK;
     }
-    if (s->model_name == NULL || s->mlir == NULL) {
-        return mica_fail(err, "option %s is required (only --check goes without it)",
-                         s->model_name == NULL ? "--model_name" : "--mlir");
-    }
     const bool test = s->test_input != NULL && !s->not_inference;
     MICA_TRY(check_paths(s, test, err));
     if (s->pad_value < 0 || s->pad_value > 255) {
@@ -355,7 +351,12 @@ int main(int argc, char **argv) {
                                .summary = "Turns an ONNX model into a module of the top dialect."};
     int code = TOOL_OK;
     fill_options(&s, rows, &table.count);
-    if (tool_options(&table, argc, argv, &code)) {
+    const bool run_it = tool_options(&table, argc, argv, &code);
+    if (run_it && !s.check && (s.model_name == NULL || s.mlir == NULL)) {
+        tool_error(program, "option %s is required (only --check goes without it)",
+                   s.model_name == NULL ? "--model_name" : "--mlir");
+        code = TOOL_USAGE;
+    } else if (run_it) {
         mica_error err = {0};
         tool_outputs outputs = {0};
         mica_context *context = tool_context();
