@@ -4,7 +4,9 @@
 
 #include "ir/rewrite.h"
 
-#define MICA_PATTERN_FAMILIES(X) X(shape) X(arith) X(activation) X(conv) X(matmul) X(norm)
+#define MICA_PATTERN_FAMILIES(X)                                                                   \
+    X(shape) X(arith) X(activation) X(expr) X(slope) X(softmax) X(conv) X(matmul) X(norm) X(rms)   \
+    X(group) X(chain) X(concat)
 
 #define X(family)                                                                                  \
     extern const mica_pattern mica_patterns_##family[];                                            \

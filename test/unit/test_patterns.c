@@ -14,6 +14,7 @@ typedef struct pattern_case {
 
 static const pattern_case cases[] = {
 #include "test/unit/pattern_cases.def"
+#include "test/unit/pattern_cases_parts.def"
 };
 
 static size_t find_pattern(const mica_pattern *patterns, size_t count, const char *name) {
