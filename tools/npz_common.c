@@ -41,7 +41,7 @@ bool npz_run_begin(npz_run *run, const char *name, mica_option *rows, size_t cou
 int npz_run_end(npz_run *run, mica_status status) {
     int code = TOOL_OK;
     if (status != MICA_OK) {
-        code = tool_error(run->table.program, "%s", run->err.text);
+        code = tool_failed(run->table.program, &run->err);
     }
     mica_arena_destroy(run->arena);
     return code;

@@ -12,16 +12,13 @@ void mica_lower_report_free(mica_lower_report *report) {
 
 mica_status mica_lowering_check(const mica_lowering_options *options, mica_error *err) {
     const mica_processor *p = options->processor;
-    if (p->scheme != MICA_SCHEME_MULTIPLIER_SHIFT) {
-        return mica_fail(err, "processor %s requantizes by %s, which this version does not generate; "
-                              "nearest processor: bm1684x", p->name, mica_scheme_name(p->scheme));
-    }
     if (!mica_processor_has_mode(p, options->mode)) {
         return mica_fail(err, "processor %s does not execute %s; nearest mode: %s", p->name,
                          mica_mode_name(options->mode),
                          mica_mode_name(mica_processor_nearest_mode(p, options->mode)));
     }
     mica_mode mode = MICA_MODE_F32;
+    bool has_int8 = options->mode == MICA_MODE_INT8;
     for (size_t i = 0; options->qtable != NULL && i < mica_qtable_count(options->qtable); ++i) {
         const char *op = mica_qtable_at(options->qtable, i, &mode);
         if (!mica_processor_has_mode(p, mode)) {
@@ -29,8 +26,12 @@ mica_status mica_lowering_check(const mica_lowering_options *options, mica_error
                                   "execute; nearest mode: %s", mica_mode_name(mode), op, p->name,
                              mica_mode_name(mica_processor_nearest_mode(p, mode)));
         }
+        has_int8 = has_int8 || mode == MICA_MODE_INT8;
     }
-    return MICA_OK;
+    return !has_int8 || p->scheme == MICA_SCHEME_MULTIPLIER_SHIFT
+               ? MICA_OK
+               : mica_fail(err, "processor %s requantizes by %s, which this version does not generate; "
+                                "nearest processor for INT8: bm1684x", p->name, mica_scheme_name(p->scheme));
 }
 
 /* A fused location stands for several results or several source ops: any of its names counts. */

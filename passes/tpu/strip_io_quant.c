@@ -23,7 +23,7 @@ mica_status mica_parse_io_list(const char *text, bool *flags, size_t n, const ch
     for (size_t i = 0; i < count && status == MICA_OK; ++i) {
         int64_t number = 0;
         if (!mica_parse_i64(parts[i], &number) || number < 1 || number > (int64_t)n) {
-            status = mica_fail(err, "%s list '%s': '%s' is no number from 1 to %zu", what, text,
+            status = mica_fail(err, "%s '%s': '%s' is no number from 1 to %zu", what, text,
                                parts[i], n);
         } else {
             flags[number - 1] = true;
@@ -106,8 +106,8 @@ mica_status mica_pass_tpu_strip_io_quant(mica_module *module, const mica_pass_op
     bool *in = mica_arena_alloc(module->arena, n_inputs + 1);
     bool *out = mica_arena_alloc(module->arena, n_outputs + 1);
     mica_error err;
-    if (mica_parse_io_list(mica_pass_option(options, "inputs"), in, n_inputs, "input", &err) != MICA_OK ||
-        mica_parse_io_list(mica_pass_option(options, "outputs"), out, n_outputs, "output", &err) !=
+    if (mica_parse_io_list(mica_pass_option(options, "inputs"), in, n_inputs, "inputs", &err) != MICA_OK ||
+        mica_parse_io_list(mica_pass_option(options, "outputs"), out, n_outputs, "outputs", &err) !=
             MICA_OK) {
         return mica_emit_error(module->context, module->op->loc, "%s", err.text);
     }
