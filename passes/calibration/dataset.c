@@ -289,7 +289,7 @@ static mica_status read_npz(const mica_dataset *d, const char *file, mrt_tensor 
         mica_error inner;
         const mica_ndarray *array = mica_npz_get(npz, name, &inner);
         status = array != NULL ? fill(array, inputs[i], file, name, err)
-                               : mica_fail(err, "sample '%s': %s", file, inner.text);
+                               : mica_fail(err, "sample %s", inner.text);
     }
     for (size_t k = 0; k < mica_npz_count(npz) && status == MICA_OK; ++k) {
         /* Files that hold other tensors of the model beside its inputs are samples too. */
