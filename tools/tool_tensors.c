@@ -253,7 +253,7 @@ static void describe_first(tool_model *got, int32_t id, const mrt_tensor *t,
                            size_t size) {
     char reason[256];
     snprintf(text, size, "the first tensor below tolerance is '%s' (made by %s): cos %.4f, euclid %.4f "
-                         "(needed more than %.2f, %.2f), worst element [%lld] off by %.4g of at most %.4g; %s",
+                         "(needed more than %g, %g), worst element [%lld] off by %.4g of at most %.4g; %s",
              t->name, producer_of(got, id), m->cosine, m->euclid, options->tolerance.cosine,
              options->tolerance.euclid, (long long)m->max_index, m->max_abs_diff, m->max_abs_ref,
              likely_reason(t, m, reason, sizeof reason));
