@@ -197,6 +197,39 @@ static const infer_case rnn_cases[] = {
      "!unsupported activation \"Sine\""},
 };
 
+static const infer_case sample_cases[] = {
+    {"top.GridSample", "mode = \"cubic\"", "tensor<2x3x4x5xf32>|tensor<2x6x7x2xf32>",
+     "tensor<2x3x6x7xf32>"},
+    {"top.GridSample", "", "tensor<1x3x4x5x6xf32>|tensor<1x7x8x9x3xf32>",
+     "tensor<1x3x7x8x9xf32>"},
+    {"top.GridSample", "", "tensor<2x3x4x5xf32>|tensor<2x6x7x3xf32>",
+     "!expects grid of rank 4 with batch 2 and 2 coordinates, got [2, 6, 7, 3]"},
+    {"top.GridSample", "", "tensor<2x3xf32>|tensor<2x2xf32>", "!expects input of rank 3 to 5"},
+    {"top.GridSample", "", "tensor<1x2x0x5xf32>|tensor<1x6x7x2xf32>",
+     "!expects input with elements along every spatial axis"},
+    {"top.RoiAlign", "output_shape = array<i64: 2, 3>",
+     "tensor<2x4x8x8xf32>|tensor<5x4xf32>|tensor<5xi64>", "tensor<5x4x2x3xf32>"},
+    {"top.RoiAlign", "output_shape = array<i64: 2, 3>",
+     "tensor<2x4x8x8xf32>|tensor<5x4xf32>|tensor<6xi64>",
+     "!expects batch_indices of shape [5], got [6]"},
+    {"top.RoiAlign", "output_shape = array<i64: 2, 0>",
+     "tensor<2x4x8x8xf32>|tensor<5x4xf32>|tensor<5xi64>", "!attribute 'output_shape', got 0"},
+    {"top.RoiAlign", "output_shape = array<i64: 2, 2>, sampling_ratio = 5000 : i64",
+     "tensor<2x4x8x8xf32>|tensor<5x4xf32>|tensor<5xi64>", "!from 0 to 1024, got 5000"},
+    {"top.RoiMaxPool", "output_shape = array<i64: 2, 3>", "tensor<2x4x8x8xf32>|tensor<5x5xf32>",
+     "tensor<5x4x2x3xf32>"},
+    {"top.RoiMaxPool", "output_shape = array<i64: 2, 3>", "tensor<2x4x8x8xf32>|tensor<5x4xf32>",
+     "!expects rois of shape [boxes, 5], got [5, 4]"},
+    {"top.DeformColumns", K3 ", offset_group = 2 : i64",
+     "tensor<1x4x8x8xf32>|tensor<1x36x6x6xf32>|tensor<1x18x6x6xf32>", "tensor<1x36x6x6xf32>"},
+    {"top.DeformColumns", K3, "tensor<1x4x8x8xf32>|tensor<1x9x6x6xf32>|none",
+     "!expects offset of shape [1, 18, 6, 6], got [1, 9, 6, 6]"},
+    {"top.DeformColumns", K3 ", offset_group = 3 : i64",
+     "tensor<1x4x8x8xf32>|tensor<1x54x6x6xf32>|none", "!'offset_group' to divide the channels"},
+    {"top.DeformColumns", K3, "tensor<1x4x2x8xf32>|tensor<1x18x6x6xf32>|none",
+     "!larger than spatial axis 0"},
+};
+
 static size_t count_parts(const char *text) {
     size_t n = 1;
     for (; *text; text++) {
@@ -274,6 +307,7 @@ FAMILY(element_cases)
 FAMILY(reduce_cases)
 FAMILY(move_cases)
 FAMILY(rnn_cases)
+FAMILY(sample_cases)
 
 /* --- inference from constants ----------------------------------------------------------------- */
 
@@ -364,6 +398,7 @@ int main(void) {
     ADD(reduce_cases);
     ADD(move_cases);
     ADD(rnn_cases);
+    ADD(sample_cases);
     tcase_add_test(tests, test_range_and_fill);
     tcase_add_test(tests, test_rows);
     tcase_add_test(tests, test_codes);
