@@ -29,14 +29,18 @@ static mica_status read_pool(const mica_op *op, mica_window *out) {
 mica_status mica_verify_pool(const mica_op *op) {
     mica_window window;
     MICA_TRY(read_pool(op, &window));
-    if (op->n_results > 2 || (op->n_results == 2 && !mica_op_is(op, "top.MaxPool"))) {
+    const mica_attr mode = mica_op_attr(op, "pool_mode");
+    const bool is_max = mica_op_is(op, "top.MaxPool") || (mode && strcmp(mica_op_str(op, "pool_mode"), "Max") == 0);
+    if (op->n_results > (is_max ? 2 : 1)) {
         return mica_op_error(op, "has %u results, more than it can give", op->n_results);
+    }
+    if (op->n_results == 2 && mica_type_is_quant(mica_type_element(mica_op_result(op, 0)->type))) {
+        return mica_op_error(op, "gives indices in its float form only");
     }
     if (mica_op_has_attr(op, "p") && mica_op_i64(op, "p") < 1) {
         return mica_op_error(op, "expects attribute 'p' of at least 1, got %" PRId64,
                              mica_op_i64(op, "p"));
     }
-    const mica_attr mode = mica_op_attr(op, "pool_mode");
     return mode && strcmp(mica_op_str(op, "pool_mode"), "Avg") == 0 ? mica_requant_verify(op, 1)
                                                                     : MICA_OK;
 }

@@ -20,8 +20,8 @@ static const mica_value *lone_operand(const mica_op *op) {
         }
         found = operand;
     }
-    /* A scalar that would broadcast the other operand to more axes is no function of one element. */
-    return found != NULL && mica_type_count(found->type) == mica_type_count(op->results[0].type)
+    /* A table has the shape of its operand; a scalar of more axes would change it. */
+    return found != NULL && found->type == mica_type_with_element(op->results[0].type, mica_type_element(found->type))
                ? found
                : NULL;
 }
