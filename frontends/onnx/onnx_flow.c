@@ -269,12 +269,15 @@ static mica_status scan_run(mica_onnx_node *node, scan *s) {
 }
 
 mica_status mica_onnx_convert_scan(mica_onnx_node *node) {
+    if (node->opset < 9) {
+        return mica_onnx_scan_batch(node);
+    }
     const size_t n_in = mica_onnx_n_in(node), n_out = mica_onnx_n_out(node);
     const int64_t scanned = mica_onnx_attr_i(node, "num_scan_inputs", 0);
     scan s = {.body = mica_onnx_attr_graph(node, "body")};
     MICA_TRY(mica_onnx_finish(node));
-    if (node->opset < 9) {
-        return mica_onnx_error(node, "only the form of opset 9 and later is supported");
+    if (mica_onnx_in_name(node, 0)[0] == '\0') {
+        return mica_onnx_error(node, "input 0 is required, but absent");
     }
     if (scanned < 1 || (size_t)scanned > n_in || n_out < n_in - (size_t)scanned) {
         return mica_onnx_error(node, "attribute 'num_scan_inputs' has value %" PRId64

@@ -221,6 +221,9 @@ const Onnx__GraphProto *mica_onnx_attr_graph(mica_onnx_node *node, const char *n
 /* Refuses attributes that nobody asked for; call after the last one was read. */
 mica_status mica_onnx_attrs_done(mica_onnx_node *node);
 
+/* Scan of opset 8 (onnx_scan_batch.c). */
+mica_status mica_onnx_scan_batch(mica_onnx_node *node);
+
 /* --- making ops (onnx_build.c) --------------------------------------------------------------- */
 /* A new op at the end. suffix NULL: it has the name(s) of the node's output(s) from node->primary
  * on; else "<output 0>_<suffix>". Set its attributes, then call mica_onnx_done. NULL when the node

@@ -3,7 +3,9 @@
  * A place is a tuple of coordinates from -1 to 1, last axis first. Coordinates become positions in
  * float as ((g + 1) * size - 1) / 2, or (g + 1) / 2 * (size - 1) with aligned corners; weights and
  * sums are in double, axis by axis from the last one, taps in increasing order; one rounding. A
- * position that is not a number counts as one before the first element. Source: ONNX GridSample-20. */
+ * position that is not a number counts as one before the first element. Padding "border" moves a
+ * cubic position nowhere, only its taps, as PyTorch and ONNX Runtime do.
+ * Source: ONNX GridSample-20. */
 #include "runtime/kernels/kernel_util.h"
 #include "runtime/kernels/kernels.h"
 
@@ -67,9 +69,10 @@ static double settle(const sample_job *j, int64_t size, double v) {
     if (v >= low && v <= high) {
         return v;
     }
-    if (j->padding == MRT_SAMPLE_ZEROS) {
-        const double above = fmin(v, (double)size + 4.0); /* no tap is inside any more */
-        return v > high ? above : v > -4.0 ? v : -4.0;
+    /* Every tap is settled by itself; the bounds only keep what is far away within integers. */
+    const bool by_tap = j->padding == MRT_SAMPLE_BORDER && j->mode == MRT_SAMPLE_CUBIC;
+    if (j->padding == MRT_SAMPLE_ZEROS || by_tap) {
+        return v > high ? fmin(v, (double)size + 4.0) : v > -4.0 ? v : -4.0;
     }
     const double range = high - low, far = v > high ? v - high : low - v;
     if (j->padding == MRT_SAMPLE_BORDER || !(far < 0x1p52) || !(range > 0.0)) {

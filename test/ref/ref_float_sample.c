@@ -87,7 +87,7 @@ static double sample_one(const ref_sample *g, const float *plane, const float *c
             at[i] = up ? down + 1 : down;
         }
         const bool outside = at[i] < low_of(g) || at[i] > high_of(g, i);
-        if (outside && g->padding == 'b') {
+        if (outside && g->padding == 'b' && g->mode != 'c') {
             at[i] = fmin(fmax(at[i], 0), size - 1);
         }
         if (outside && g->padding == 'r') {
