@@ -6,6 +6,7 @@ in=$1
 model_transform --model_name net --model_def "$in/net.onnx" --input_shapes batch=1 --channel_format none \
     --mlir net.mlir --test_input "$in/data.npz" --test_result top.npz --debug >/dev/null
 run_calibration net.mlir --dataset "$in/samples" -o table --quiet >/dev/null
+mica-opt net.mlir --import-calibration-table=file=table -o net_calibrated.mlir
 echo 'swish F16' >qtable
 for way in sym asym; do
     asymmetric=
