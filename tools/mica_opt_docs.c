@@ -126,7 +126,9 @@ void mica_opt_list_passes(const mica_pass_info *passes, size_t count, FILE *out)
 }
 
 static int by_name(const void *a, const void *b) {
-    return strcmp(((const mica_onnx_op_info *)a)->op, ((const mica_onnx_op_info *)b)->op);
+    const mica_onnx_op_info *x = a, *y = b;
+    const int order = strcmp(x->domain, y->domain);
+    return order != 0 ? order : strcmp(x->op, y->op);
 }
 
 void mica_opt_show_operators(FILE *out) {
@@ -138,12 +140,14 @@ void mica_opt_show_operators(FILE *out) {
         supported += ops[i].reason == NULL;
     }
     qsort(ops, count, sizeof *ops, by_name);
-    fprintf(out, "# ONNX operators\n\n%zu of %zu operators of the default domain are imported. Opsets "
-                 "are those in which the operator is known.\n\n"
-                 "| Operator | Opsets | Supported |\n| --- | --- | --- |\n", supported, count);
+    fprintf(out, "# ONNX operators\n\n%zu of %zu known operators are imported. Opsets are those of the "
+                 "domain in which the operator is known; ai.onnx is the default domain.\n\n"
+                 "| Domain | Operator | Opsets | Supported |\n| --- | --- | --- | --- |\n",
+            supported, count);
     for (size_t i = 0; i < count; i++) {
-        fprintf(out, "| %s | %d to %d | %s%s |\n", ops[i].op, ops[i].since, ops[i].until,
-                ops[i].reason == NULL ? "yes" : "no: ", ops[i].reason == NULL ? "" : ops[i].reason);
+        fprintf(out, "| %s | %s | %d to %d | %s%s |\n", ops[i].domain, ops[i].op, ops[i].since,
+                ops[i].until, ops[i].reason == NULL ? "yes" : "no: ",
+                ops[i].reason == NULL ? "" : ops[i].reason);
     }
     mica_free(ops);
 }

@@ -1,8 +1,8 @@
 /* The ONNX importer: an .onnx file becomes a module of top ops.
  *
- * Read: ONNX opset 7 to 25 of the default domain, weights inside the file or as external data
- * beside it. Shapes are static: what the model leaves open must be given in `input_shapes`. Shape
- * arithmetic is evaluated while importing. The result is func @main with one top.Input per graph
+ * Read: ONNX opset 7 to 25 of the default domain, operators of com.microsoft; weights inside the
+ * file or as external data beside it. Shapes are static: what the model leaves open must be given
+ * in `input_shapes`. Shape arithmetic is evaluated while importing. The result is func @main with one top.Input per graph
  * input; tensors keep their ONNX names as locations. The whole file is untrusted: whatever is wrong
  * with it ends in a diagnostic.
  * Source: ONNX operator schemas and IR specification. */
@@ -35,10 +35,11 @@ MICA_MUST_CHECK mica_status mica_onnx_import(mica_context *context, const char *
                                              mica_module **out_module);
 
 /* --- what is supported -------------------------------------------------------------------------- */
-/* One operator of the default domain. */
+/* One operator. */
 typedef struct mica_onnx_op_info {
+    const char *domain; /* "ai.onnx" is the default one */
     const char *op;
-    int since, until;   /* opsets in which it is known */
+    int since, until;   /* opsets of its domain in which it is known */
     const char *reason; /* why it is not supported, NULL: it is */
 } mica_onnx_op_info;
 size_t mica_onnx_op_count(void);

@@ -1,23 +1,13 @@
 /* Attention and RotaryEmbedding written with matrix products. */
-#include "frontends/onnx/onnx_internal.h"
+#include "frontends/onnx/onnx_attention.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
-/* Sizes and tensors of one attention; q [B,H,S,D], k [B,G,T,D], v [B,G,T,E]. */
-typedef struct attention {
-    mica_value *q, *k, *v;
-    int64_t batch, heads, groups, queries, keys, past, head_size;
-    bool flat; /* inputs are [B, S, H * D] */
-    bool causal;
-    int64_t left, right;      /* window, -1: no bound */
-    mica_value *lengths;      /* valid keys per batch element, or NULL */
-    bool may_be_empty;        /* a query may see no key */
-} attention;
-
 /* [B, S, n * D] -> [B, n, S, D] */
-static mica_value *split_heads(mica_onnx_node *node, const char *name, mica_value *x, int64_t n) {
+mica_value *mica_onnx_split_heads(mica_onnx_node *node, const char *name, mica_value *x,
+                                  int64_t n) {
     static const int64_t order[] = {0, 2, 1, 3};
     const mrt_shape shape = mica_onnx_shape(x);
     if (node->failed || n < 1 || shape.dims[2] % n != 0) {
@@ -31,7 +21,7 @@ static mica_value *split_heads(mica_onnx_node *node, const char *name, mica_valu
     return mica_onnx_permute(node, mica_arena_printf(arena, "%s_tpose", name), x, order);
 }
 
-static mica_status read_operands(mica_onnx_node *node, attention *a) {
+static mica_status read_operands(mica_onnx_node *node, mica_onnx_attention *a) {
     const int64_t heads = mica_onnx_attr_i(node, "q_num_heads", 0);
     const int64_t groups = mica_onnx_attr_i(node, "kv_num_heads", 0);
     a->q = mica_onnx_in(node, 0);
@@ -45,14 +35,14 @@ static mica_status read_operands(mica_onnx_node *node, attention *a) {
     }
     a->flat = rank == 3;
     if (a->flat) {
-        a->q = split_heads(node, "q", a->q, heads);
-        a->k = split_heads(node, "k", a->k, groups);
-        a->v = split_heads(node, "v", a->v, groups);
+        a->q = mica_onnx_split_heads(node, "q", a->q, heads);
+        a->k = mica_onnx_split_heads(node, "k", a->k, groups);
+        a->v = mica_onnx_split_heads(node, "v", a->v, groups);
     }
     return mica_onnx_finish(node);
 }
 
-static mica_value *join(mica_onnx_node *node, const char *suffix, mica_value *x, mica_value *y,
+mica_value *mica_onnx_join(mica_onnx_node *node, const char *suffix, mica_value *x, mica_value *y,
                         int axis) {
     mica_value *parts[] = {x, y};
     mica_op *op = mica_onnx_op(node, "top.Concat", suffix, parts, 2, 1);
@@ -64,7 +54,7 @@ static mica_value *join(mica_onnx_node *node, const char *suffix, mica_value *x,
 }
 
 /* Past keys and values go in front; the joined ones are results. */
-static mica_status add_past(mica_onnx_node *node, attention *a) {
+static mica_status add_past(mica_onnx_node *node, mica_onnx_attention *a) {
     mica_value *past_k = mica_onnx_in(node, 4), *past_v = mica_onnx_in(node, 5);
     if ((past_k == NULL) != (past_v == NULL)) {
         return mica_onnx_error(node, "past_key and past_value are given together or not at all");
@@ -72,9 +62,9 @@ static mica_status add_past(mica_onnx_node *node, attention *a) {
     if (past_k != NULL) {
         a->past = mica_onnx_shape(past_k).dims[2];
         node->primary = 1;
-        a->k = join(node, mica_onnx_has_out(node, 1) ? NULL : "keys", past_k, a->k, 2);
+        a->k = mica_onnx_join(node, mica_onnx_has_out(node, 1) ? NULL : "keys", past_k, a->k, 2);
         node->primary = 2;
-        a->v = join(node, mica_onnx_has_out(node, 2) ? NULL : "values", past_v, a->v, 2);
+        a->v = mica_onnx_join(node, mica_onnx_has_out(node, 2) ? NULL : "values", past_v, a->v, 2);
         node->primary = 0;
     }
     mica_onnx_bind(node, 1, a->k);
@@ -83,8 +73,8 @@ static mica_status add_past(mica_onnx_node *node, attention *a) {
 }
 
 /* One key head for several query heads: [B,G,T,D] -> [B,H,T,D]. */
-static mica_value *repeat_heads(mica_onnx_node *node, const char *name, mica_value *x,
-                                const attention *a) {
+mica_value *mica_onnx_repeat_heads(mica_onnx_node *node, const char *name, mica_value *x,
+                                const mica_onnx_attention *a) {
     const mrt_shape s = mica_onnx_shape(x);
     if (node->failed || a->heads == a->groups) {
         return x;
@@ -99,7 +89,7 @@ static mica_value *repeat_heads(mica_onnx_node *node, const char *name, mica_val
     return mica_onnx_reshape(node, mica_arena_printf(arena, "%s_all", name), x, 4, flat);
 }
 
-static mica_status measure(mica_onnx_node *node, attention *a) {
+static mica_status measure(mica_onnx_node *node, mica_onnx_attention *a) {
     const mrt_shape q = mica_onnx_shape(a->q), k = mica_onnx_shape(a->k);
     MICA_TRY(mica_onnx_finish(node));
     a->batch = q.dims[0];
@@ -121,16 +111,18 @@ static mica_status measure(mica_onnx_node *node, attention *a) {
 }
 
 /* --- which key a query may see --------------------------------------------------------------- */
-static bool visible(const attention *a, int64_t i, int64_t j) {
+static bool visible(const mica_onnx_attention *a, int64_t i, int64_t j) {
     const int64_t at = i + a->past;
     return (!a->causal || j <= at) && (a->left < 0 || j >= at - a->left) &&
            (a->right < 0 || j <= at + a->right);
 }
 
-static bool bounded(const attention *a) { return a->causal || a->left >= 0 || a->right >= 0; }
+static bool bounded(const mica_onnx_attention *a) {
+    return a->causal || a->left >= 0 || a->right >= 0;
+}
 
 /* [S, T] when the position of the queries is known. */
-static mica_value *fixed_visibility(mica_onnx_node *node, attention *a) {
+mica_value *mica_onnx_fixed_visibility(mica_onnx_node *node, mica_onnx_attention *a) {
     const int64_t dims[] = {a->queries, a->keys};
     uint8_t *data = mica_onnx_buffer(node, MRT_BOOL, a->queries * a->keys);
     for (int64_t i = 0; i < a->queries && data != NULL; i++) {
@@ -144,7 +136,7 @@ static mica_value *fixed_visibility(mica_onnx_node *node, attention *a) {
     return mica_onnx_weight(node, "visible", MRT_BOOL, 2, dims, data);
 }
 
-static mica_value *count_up(mica_onnx_node *node, const char *name, int64_t n, int axis) {
+mica_value *mica_onnx_count_up(mica_onnx_node *node, const char *name, int64_t n, int axis) {
     const int64_t dims[] = {axis == 0 ? n : 1, axis == 0 ? 1 : n};
     int64_t *data = mica_onnx_buffer(node, MRT_I64, n);
     for (int64_t i = 0; i < n && data != NULL; i++) {
@@ -158,14 +150,14 @@ static mica_value *both(mica_onnx_node *node, const char *suffix, mica_value *a,
 }
 
 /* The last valid key of a batch element belongs to the last query. */
-static mica_value *moving_visibility(mica_onnx_node *node, attention *a) {
-    mica_value *j = count_up(node, "key", a->keys, 1);
+static mica_value *moving_visibility(mica_onnx_node *node, mica_onnx_attention *a) {
+    mica_value *j = mica_onnx_count_up(node, "key", a->keys, 1);
     mica_value *ok = mica_onnx_binary(node, "top.Less", "valid", j, a->lengths);
     a->may_be_empty = true;
     if (!bounded(a)) {
         return ok;
     }
-    mica_value *i = count_up(node, "query", a->queries, 0);
+    mica_value *i = mica_onnx_count_up(node, "query", a->queries, 0);
     mica_value *n = mica_onnx_scalar(node, "queries", MRT_I64, (double)a->queries);
     mica_value *offset = mica_onnx_binary(node, "top.Sub", "offset", a->lengths, n);
     mica_value *at = mica_onnx_binary(node, "top.Add", "at", i, offset);
@@ -188,7 +180,7 @@ static mica_value *moving_visibility(mica_onnx_node *node, attention *a) {
 }
 
 /* A mask that ends before the last key hides the rest. */
-static mica_value *full_mask(mica_onnx_node *node, mica_value *mask, const attention *a) {
+static mica_value *full_mask(mica_onnx_node *node, mica_value *mask, const mica_onnx_attention *a) {
     mrt_shape shape = mica_onnx_shape(mask);
     if (node->failed || mask == NULL || shape.rank == 0 ||
         shape.dims[shape.rank - 1] >= a->keys || shape.dims[shape.rank - 1] == 1) {
@@ -202,17 +194,17 @@ static mica_value *full_mask(mica_onnx_node *node, mica_value *mask, const atten
         ((float *)data)[i] = -INFINITY;
     }
     mica_value *rest = mica_onnx_weight(node, "mask_rest", type, shape.rank, shape.dims, data);
-    return join(node, "mask", mask, rest, shape.rank - 1);
+    return mica_onnx_join(node, "mask", mask, rest, shape.rank - 1);
 }
 
 /* Scores of hidden keys become minus infinity; a float mask is added. */
-static mica_value *masked(mica_onnx_node *node, mica_value *scores, attention *a) {
+static mica_value *masked(mica_onnx_node *node, mica_value *scores, mica_onnx_attention *a) {
     mica_value *mask = full_mask(node, mica_onnx_in(node, 3), a);
     mica_value *ok = NULL;
     if (a->lengths != NULL) {
         ok = moving_visibility(node, a);
     } else if (bounded(a)) {
-        ok = fixed_visibility(node, a);
+        ok = mica_onnx_fixed_visibility(node, a);
     }
     if (mask != NULL) {
         a->may_be_empty = true;
@@ -230,7 +222,7 @@ static mica_value *masked(mica_onnx_node *node, mica_value *scores, attention *a
 }
 
 /* --- the whole ------------------------------------------------------------------------------- */
-static mica_value *scaled(mica_onnx_node *node, const char *name, mica_value *x, const char *op,
+mica_value *mica_onnx_scaled(mica_onnx_node *node, const char *name, mica_value *x, const char *op,
                           double factor) {
     mica_arena *arena = node->importer->arena;
     const char *scalar = mica_arena_printf(arena, "%s_by", name);
@@ -239,7 +231,8 @@ static mica_value *scaled(mica_onnx_node *node, const char *name, mica_value *x,
 }
 
 /* Probabilities; a query that sees no key gets zeros. */
-static mica_value *probabilities(mica_onnx_node *node, mica_value *scores, const attention *a) {
+mica_value *mica_onnx_probabilities(mica_onnx_node *node, mica_value *scores,
+                                    const mica_onnx_attention *a) {
     mica_op *op = mica_onnx_op(node, "top.Softmax", "softmax", &scores, 1, 1);
     if (op == NULL) {
         return NULL;
@@ -256,9 +249,10 @@ static mica_value *probabilities(mica_onnx_node *node, mica_value *scores, const
     return mica_onnx_where(node, "shares", empty, zero, p);
 }
 
-static mica_status finish_attention(mica_onnx_node *node, mica_value *p, const attention *a) {
+mica_status mica_onnx_finish_attention(mica_onnx_node *node, mica_value *p,
+                                       const mica_onnx_attention *a) {
     static const int64_t order[] = {0, 2, 1, 3};
-    mica_value *operands[] = {p, repeat_heads(node, "v", a->v, a), NULL};
+    mica_value *operands[] = {p, mica_onnx_repeat_heads(node, "v", a->v, a), NULL};
     mica_op *op = mica_onnx_op(node, "top.MatMul", a->flat ? "context" : NULL, operands, 3, 1);
     mica_value *y = mica_onnx_done(node, op);
     if (a->flat) {
@@ -270,7 +264,7 @@ static mica_status finish_attention(mica_onnx_node *node, mica_value *p, const a
 }
 
 mica_status mica_onnx_convert_attention(mica_onnx_node *node) {
-    attention a = {.causal = mica_onnx_attr_bool(node, "is_causal", false),
+    mica_onnx_attention a = {.causal = mica_onnx_attr_bool(node, "is_causal", false),
                    .left = mica_onnx_attr_i(node, "left_window_size", -1),
                    .right = mica_onnx_attr_i(node, "right_window_size", -1)};
     const double given = mica_onnx_attr_f(node, "scale", 0.0);
@@ -284,41 +278,26 @@ mica_status mica_onnx_convert_attention(mica_onnx_node *node) {
     MICA_TRY(read_operands(node, &a));
     MICA_TRY(add_past(node, &a));
     MICA_TRY(measure(node, &a));
-    mica_value *stage[4], *operands[] = {a.q, repeat_heads(node, "k", a.k, &a), NULL};
+    mica_value *stage[4], *operands[] = {a.q, mica_onnx_repeat_heads(node, "k", a.k, &a), NULL};
     mica_op *op = mica_onnx_op(node, "top.MatMul", "product", operands, 3, 1);
     MICA_TRY(mica_onnx_finish(node));
     mica_op_set_bool(op, "right_transpose", true);
     const double scale =
         mica_onnx_has_attr(node, "scale") ? given : 1.0 / sqrt((double)a.head_size);
-    stage[0] = scaled(node, "scores", mica_onnx_done(node, op), "top.Mul", scale);
+    stage[0] = mica_onnx_scaled(node, "scores", mica_onnx_done(node, op), "top.Mul", scale);
     stage[1] = stage[0];
     if (cap != 0.0) {
-        mica_value *x = scaled(node, "cap_in", stage[0], "top.Div", cap);
+        mica_value *x = mica_onnx_scaled(node, "cap_in", stage[0], "top.Div", cap);
         x = mica_onnx_unary(node, "top.Tanh", "cap_tanh", x);
-        stage[1] = scaled(node, "capped", x, "top.Mul", cap);
+        stage[1] = mica_onnx_scaled(node, "capped", x, "top.Mul", cap);
     }
     stage[2] = masked(node, stage[1], &a);
-    stage[3] = probabilities(node, stage[2], &a);
+    stage[3] = mica_onnx_probabilities(node, stage[2], &a);
     mica_onnx_bind(node, 3, stage[mode]);
-    return finish_attention(node, stage[3], &a);
+    return mica_onnx_finish_attention(node, stage[3], &a);
 }
 
 /* --- rotary embedding ------------------------------------------------------------------------ */
-/* Elements first, first + step, ... before end of the last axis. */
-static mica_value *last_axis(mica_onnx_node *node, const char *suffix, mica_value *x,
-                             int64_t first, int64_t end, int64_t step) {
-    const mrt_shape shape = mica_onnx_shape(x);
-    int64_t offset[MRT_MAX_RANK] = {0}, steps[MRT_MAX_RANK], ends[MRT_MAX_RANK];
-    for (int i = 0; i < shape.rank; i++) {
-        steps[i] = 1;
-        ends[i] = shape.dims[i];
-    }
-    offset[shape.rank - 1] = first;
-    ends[shape.rank - 1] = end;
-    steps[shape.rank - 1] = step;
-    return mica_onnx_slice(node, suffix, x, offset, steps, ends);
-}
-
 /* cos or sin per position as [B,1,S,R/2], or [B,S,1,R/2] for flat inputs. */
 static mica_value *angles(mica_onnx_node *node, const char *name, size_t input, bool flat) {
     mica_value *cache = mica_onnx_in(node, input), *places = mica_onnx_in(node, 3);
@@ -338,12 +317,12 @@ static mica_value *angles(mica_onnx_node *node, const char *name, size_t input, 
 }
 
 /* Rotates pairs: halves of the vector, or neighbours. */
-static mica_value *rotate(mica_onnx_node *node, mica_value *x, bool flat, bool neighbours) {
+mica_value *mica_onnx_rotate(mica_onnx_node *node, mica_value *x, mica_value *cosine,
+                             mica_value *sine, bool neighbours) {
     mrt_shape shape = mica_onnx_shape(x);
     const int64_t n = shape.dims[3], step = neighbours ? 2 : 1;
-    mica_value *cosine = angles(node, "cos", 1, flat), *sine = angles(node, "sin", 2, flat);
-    mica_value *a = last_axis(node, "first", x, 0, neighbours ? n : n / 2, step);
-    mica_value *b = last_axis(node, "second", x, neighbours ? 1 : n / 2, n, step);
+    mica_value *a = mica_onnx_last_axis(node, "first", x, 0, neighbours ? n : n / 2, step);
+    mica_value *b = mica_onnx_last_axis(node, "second", x, neighbours ? 1 : n / 2, n, step);
     mica_value *ca = mica_onnx_binary(node, "top.Mul", "cos_first", cosine, a);
     mica_value *sb = mica_onnx_binary(node, "top.Mul", "sin_second", sine, b);
     mica_value *sa = mica_onnx_binary(node, "top.Mul", "sin_first", sine, a);
@@ -351,12 +330,13 @@ static mica_value *rotate(mica_onnx_node *node, mica_value *x, bool flat, bool n
     mica_value *real = mica_onnx_binary(node, "top.Sub", "real", ca, sb);
     mica_value *imag = mica_onnx_binary(node, "top.Add", "imag", sa, cb);
     if (!neighbours) {
-        return join(node, "rotated", real, imag, 3);
+        return mica_onnx_join(node, "rotated", real, imag, 3);
     }
     const int64_t pair[] = {shape.dims[0], shape.dims[1], shape.dims[2], n / 2, 1};
     real = mica_onnx_reshape(node, "real_pair", real, 5, pair);
     imag = mica_onnx_reshape(node, "imag_pair", imag, 5, pair);
-    return mica_onnx_reshape(node, "rotated", join(node, "pairs", real, imag, 4), 4, shape.dims);
+    real = mica_onnx_join(node, "pairs", real, imag, 4);
+    return mica_onnx_reshape(node, "rotated", real, 4, shape.dims);
 }
 
 mica_status mica_onnx_convert_rotary_embedding(mica_onnx_node *node) {
@@ -380,10 +360,12 @@ mica_status mica_onnx_convert_rotary_embedding(mica_onnx_node *node) {
     if (!node->failed && (n < 2 || n > size || n % 2 != 0)) {
         return mica_onnx_error(node, "%" PRId64 " rotated elements of %" PRId64, n, size);
     }
-    mica_value *turned = rotate(node, last_axis(node, "part", x, 0, n, 1), flat, neighbours);
+    mica_value *cosine = angles(node, "cos", 1, flat), *sine = angles(node, "sin", 2, flat);
+    mica_value *turned = mica_onnx_rotate(node, mica_onnx_last_axis(node, "part", x, 0, n, 1),
+                                          cosine, sine, neighbours);
     if (n < size) {
-        mica_value *rest = last_axis(node, "rest", x, n, size, 1);
-        turned = join(node, "joined", turned, rest, 3);
+        mica_value *rest = mica_onnx_last_axis(node, "rest", x, n, size, 1);
+        turned = mica_onnx_join(node, "joined", turned, rest, 3);
     }
     return mica_onnx_alias(node, 0,
                            mica_onnx_reshape(node, NULL, turned, shape.rank, shape.dims));

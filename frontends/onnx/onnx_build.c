@@ -150,8 +150,9 @@ mica_status mica_onnx_done_all(mica_onnx_node *node, mica_op *op, mica_value **o
     if (!inferred || (op->info->verify != NULL && op->info->verify(op) != MICA_OK)) {
         node->failed = true;
         mica_emit(node->importer->context, MICA_NOTE, node->importer->loc,
-                  "while importing node '%s' (%s, opset %d)", node->name, node->proto->op_type,
-                  node->opset);
+                  "while importing node '%s' (%s, opset %d)", node->name,
+                  mica_onnx_full_name(node->importer->arena, node->proto->domain,
+                                      node->proto->op_type), node->version);
         return MICA_FAIL;
     }
     int64_t total = 0;
@@ -253,6 +254,24 @@ mica_value *mica_onnx_permute(mica_onnx_node *node, const char *suffix, mica_val
     return mica_onnx_done(node, op);
 }
 
+mica_value *mica_onnx_channels_first(mica_onnx_node *node, const char *suffix, mica_value *x) {
+    const int rank = mica_onnx_shape(x).rank;
+    int64_t order[MRT_MAX_RANK] = {0, rank - 1};
+    for (int i = 2; i < rank; i++) {
+        order[i] = i - 1;
+    }
+    return mica_onnx_permute(node, suffix, x, order);
+}
+
+mica_value *mica_onnx_channels_last(mica_onnx_node *node, const char *suffix, mica_value *x) {
+    const int rank = mica_onnx_shape(x).rank;
+    int64_t order[MRT_MAX_RANK] = {0};
+    for (int i = 1; i < rank; i++) {
+        order[i] = i + 1 < rank ? i + 1 : 1;
+    }
+    return mica_onnx_permute(node, suffix, x, order);
+}
+
 mica_value *mica_onnx_expand(mica_onnx_node *node, const char *suffix, mica_value *x, int rank,
                              const int64_t *dims) {
     mrt_shape shape = {.rank = rank};
@@ -326,6 +345,20 @@ mica_value *mica_onnx_slice(mica_onnx_node *node, const char *suffix, mica_value
     mica_op_set_i64s(op, "steps", steps, (size_t)shape.rank);
     mica_op_set_i64s(op, "ends", ends, (size_t)shape.rank);
     return mica_onnx_done(node, op);
+}
+
+mica_value *mica_onnx_last_axis(mica_onnx_node *node, const char *suffix, mica_value *x,
+                                int64_t first, int64_t end, int64_t step) {
+    const mrt_shape shape = mica_onnx_shape(x);
+    int64_t offset[MRT_MAX_RANK] = {0}, steps[MRT_MAX_RANK], ends[MRT_MAX_RANK];
+    for (int i = 0; i < shape.rank; i++) {
+        steps[i] = 1;
+        ends[i] = shape.dims[i];
+    }
+    offset[shape.rank - 1] = first;
+    ends[shape.rank - 1] = end;
+    steps[shape.rank - 1] = step;
+    return mica_onnx_slice(node, suffix, x, offset, steps, ends);
 }
 
 mica_value *mica_onnx_gather(mica_onnx_node *node, const char *op_name, const char *suffix,

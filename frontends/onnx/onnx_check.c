@@ -14,10 +14,6 @@ typedef struct summary_walk {
 
 static const char *text_of(const char *text) { return text != NULL ? text : ""; }
 
-static bool is_default(const char *domain) {
-    return domain[0] == '\0' || strcmp(domain, "ai.onnx") == 0;
-}
-
 static bool is_function(const Onnx__ModelProto *model, const char *domain, const char *op) {
     for (size_t i = 0; i < model->n_functions; i++) {
         if (strcmp(text_of(model->functions[i]->name), op) == 0 &&
@@ -32,11 +28,16 @@ static const char *reason_of(const summary_walk *walk, const char *domain, const
     if (is_function(walk->im->model, domain, op)) {
         return NULL;
     }
-    if (!is_default(domain)) {
+    if (!mica_onnx_domain_known(domain)) {
         return mica_arena_printf(walk->arena, "the domain '%s' is unknown", domain);
     }
+    const Onnx__ModelProto *model = walk->im->model;
+    if (mica_onnx_domain(domain)[0] != '\0') {
+        const int64_t own = mica_onnx_version(model->opset_import, model->n_opset_import, domain);
+        opset = own > 0 && own <= MICA_ONNX_MAX_OPSET ? (int)own : 1;
+    }
     const char *near = NULL;
-    const mica_onnx_row *row = mica_onnx_find_row(op, &near);
+    const mica_onnx_row *row = mica_onnx_find_row(domain, op, &near);
     if (row == NULL) {
         return near != NULL ? mica_arena_printf(walk->arena, "unknown; did you mean '%s'?", near)
                             : "unknown";

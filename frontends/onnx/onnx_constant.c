@@ -134,6 +134,9 @@ mica_status mica_onnx_convert_range(mica_onnx_node *node) {
     mica_value *operands[3];
     for (size_t i = 0; i < 3; i++) {
         operands[i] = mica_onnx_in(node, i);
+        if (i == 2 && operands[i] == NULL) { /* com.microsoft has a default */
+            operands[i] = mica_onnx_scalar_like(node, "delta", operands[0], 1.0);
+        }
         double value = 0.0;
         if (!node->failed && !mica_weight_scalar(operands[i], &value)) {
             return mica_onnx_error(node, "input %zu ('%s') must be a number known at import", i,

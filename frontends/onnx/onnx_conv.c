@@ -108,17 +108,36 @@ void mica_onnx_set_window(mica_op *op, const mica_onnx_window *w) {
 }
 
 /* --- convolution ----------------------------------------------------------------------------- */
-mica_status mica_onnx_convert_conv(mica_onnx_node *node) {
-    mica_value *operands[] = {mica_onnx_in(node, 0), mica_onnx_in(node, 1), mica_onnx_in(node, 2)};
+static mica_value *conv(mica_onnx_node *node, const char *suffix, mica_value *x) {
+    mica_value *operands[] = {x, mica_onnx_in(node, 1), mica_onnx_in(node, 2)};
     const mrt_shape input = mica_onnx_shape(operands[0]), filter = mica_onnx_shape(operands[1]);
     mica_onnx_window w;
     const char *auto_pad = NULL;
     const int64_t group = mica_onnx_attr_i(node, "group", 1);
-    MICA_TRY(mica_onnx_read_window(node, &input, &filter, &w, &auto_pad));
-    mica_op *op = mica_onnx_op(node, "top.Conv", NULL, operands, 3, 1);
+    if (mica_onnx_read_window(node, &input, &filter, &w, &auto_pad) != MICA_OK) {
+        return NULL;
+    }
+    mica_op *op = mica_onnx_op(node, "top.Conv", suffix, operands, 3, 1);
     mica_onnx_set_window(op, &w);
     mica_op_set_i64(op, "group", group);
-    return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
+    return mica_onnx_done(node, op);
+}
+
+mica_status mica_onnx_convert_conv(mica_onnx_node *node) {
+    return mica_onnx_alias(node, 0, conv(node, NULL, mica_onnx_in(node, 0)));
+}
+
+/* com.microsoft: act(conv(x) + z); detail "nhwc": x, z and the result have the channels last. */
+mica_status mica_onnx_convert_fused_conv(mica_onnx_node *node) {
+    const bool last = strcmp(node->row->detail, "nhwc") == 0;
+    const char *activation = mica_onnx_attr_s(node, "activation", "");
+    size_t n = 0;
+    const double *params = mica_onnx_attr_floats(node, "activation_params", &n);
+    mica_value *x = mica_onnx_in(node, 0), *z = mica_onnx_in(node, 3);
+    x = conv(node, "conv", last ? mica_onnx_channels_first(node, "nchw", x) : x);
+    x = last ? mica_onnx_channels_last(node, "nhwc", x) : x;
+    x = z != NULL ? mica_onnx_binary(node, "top.Add", "sum", x, z) : x;
+    return mica_onnx_alias(node, 0, mica_onnx_activate(node, activation, x, params, n));
 }
 
 /* Padding of a transposed convolution whose result is to have a given size. */
@@ -175,8 +194,8 @@ mica_status mica_onnx_convert_conv_transpose(mica_onnx_node *node) {
 }
 
 /* --- pools ----------------------------------------------------------------------------------- */
-static mica_op *pool_op(mica_onnx_node *node, const char *name, size_t n_results) {
-    mica_value *x = mica_onnx_in(node, 0);
+mica_op *mica_onnx_pool(mica_onnx_node *node, const char *name, const char *suffix, mica_value *x,
+                        size_t n_results) {
     const mrt_shape input = mica_onnx_shape(x);
     mica_onnx_window w;
     const char *auto_pad = NULL;
@@ -184,7 +203,7 @@ static mica_op *pool_op(mica_onnx_node *node, const char *name, size_t n_results
     if (mica_onnx_read_window(node, &input, NULL, &w, &auto_pad) != MICA_OK) {
         return NULL;
     }
-    mica_op *op = mica_onnx_op(node, name, NULL, &x, 1, n_results);
+    mica_op *op = mica_onnx_op(node, name, suffix, &x, 1, n_results);
     if (op != NULL) {
         mica_onnx_set_window(op, &w);
         mica_op_set_bool(op, "ceil_mode", ceil_mode);
@@ -218,7 +237,7 @@ static mica_value *column_order(mica_onnx_node *node, mica_value *indices) {
 mica_status mica_onnx_convert_max_pool(mica_onnx_node *node) {
     const bool indices = mica_onnx_has_out(node, 1);
     const int64_t order = mica_onnx_attr_i(node, "storage_order", 0);
-    mica_op *op = pool_op(node, "top.MaxPool", indices ? 2 : 1);
+    mica_op *op = mica_onnx_pool(node, "top.MaxPool", NULL, mica_onnx_in(node, 0), indices ? 2 : 1);
     mica_value *results[2] = {0};
     MICA_TRY(mica_onnx_done_all(node, op, results));
     if (indices && order != 0) {
@@ -229,9 +248,16 @@ mica_status mica_onnx_convert_max_pool(mica_onnx_node *node) {
     return mica_onnx_finish(node);
 }
 
+/* A maximum pool over the axes between the first and the last one. */
+mica_status mica_onnx_convert_nhwc_max_pool(mica_onnx_node *node) {
+    mica_value *x = mica_onnx_channels_first(node, "nchw", mica_onnx_in(node, 0));
+    x = mica_onnx_done(node, mica_onnx_pool(node, "top.MaxPool", "pool", x, 1));
+    return mica_onnx_alias(node, 0, mica_onnx_channels_last(node, NULL, x));
+}
+
 mica_status mica_onnx_convert_average_pool(mica_onnx_node *node) {
     const bool include = mica_onnx_attr_bool(node, "count_include_pad", false);
-    mica_op *op = pool_op(node, "top.AvgPool", 1);
+    mica_op *op = mica_onnx_pool(node, "top.AvgPool", NULL, mica_onnx_in(node, 0), 1);
     if (op != NULL) {
         mica_op_set_bool(op, "count_include_pad", include);
     }
@@ -240,7 +266,7 @@ mica_status mica_onnx_convert_average_pool(mica_onnx_node *node) {
 
 mica_status mica_onnx_convert_lp_pool(mica_onnx_node *node) {
     const int64_t p = mica_onnx_attr_i(node, "p", 2);
-    mica_op *op = pool_op(node, "top.LpPool", 1);
+    mica_op *op = mica_onnx_pool(node, "top.LpPool", NULL, mica_onnx_in(node, 0), 1);
     if (op != NULL) {
         mica_op_set_i64(op, "p", p);
     }

@@ -25,6 +25,47 @@ mica_status mica_onnx_convert_unary(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
 }
 
+mica_value *mica_onnx_activate(mica_onnx_node *node, const char *name, mica_value *x,
+                               const double *params, size_t n_params) {
+    static const struct {
+        const char *name, *op;
+        const char *params[2];
+    } table[] = {{"Relu", "top.Relu", {NULL}},
+                 {"Sigmoid", "top.Sigmoid", {NULL}},
+                 {"Tanh", "top.Tanh", {NULL}},
+                 {"Softplus", "top.Softplus", {NULL}},
+                 {"Softsign", "top.Softsign", {NULL}},
+                 {"HardSwish", "top.HardSwish", {NULL}},
+                 {"LeakyRelu", "top.LeakyRelu", {"alpha"}},
+                 {"Elu", "top.Elu", {"alpha"}},
+                 {"ThresholdedRelu", "top.ThresholdedRelu", {"alpha"}},
+                 {"HardSigmoid", "top.HardSigmoid", {"alpha", "beta"}},
+                 {"Clip", "top.Clip", {"min", "max"}}};
+    const char *known = "";
+    if (node->failed || name[0] == '\0') {
+        return node->failed ? NULL : x;
+    }
+    for (size_t i = 0; i < MICA_COUNT(table); i++) {
+        known = mica_arena_printf(node->importer->arena, "%s%s%s", known, i > 0 ? ", " : "",
+                                  table[i].name);
+        if (strcmp(table[i].name, name) != 0) {
+            continue;
+        }
+        mica_op *op = mica_onnx_op(node, table[i].op, NULL, &x, 1, 1);
+        for (size_t k = 0; k < n_params; k++) {
+            if (k >= MICA_COUNT(table[i].params) || table[i].params[k] == NULL) {
+                mica_onnx_error(node, "%zu parameters of the activation %s, expected %zu", n_params,
+                                name, k);
+                return NULL;
+            }
+            mica_op_set_f64(op, table[i].params[k], params[k]);
+        }
+        return mica_onnx_done(node, op);
+    }
+    mica_onnx_error(node, "attribute 'activation' has value '%s', expected one of %s", name, known);
+    return NULL;
+}
+
 mica_status mica_onnx_convert_gelu(mica_onnx_node *node) {
     const char *approximate =
         mica_onnx_attr_choice(node, "approximate", "none", "none|tanh");

@@ -4,21 +4,18 @@
 #include "utils/strings.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <string.h>
 
 /* Unrolled loops may convert this many nodes in all. */
 static const size_t MAX_NODES = 2000000;
 
 /* --- nodes ----------------------------------------------------------------------------------- */
-static bool is_default_domain(const char *domain) {
-    return domain == NULL || domain[0] == '\0' || strcmp(domain, "ai.onnx") == 0;
-}
-
 static mica_status unsupported(mica_onnx_node *node, const char *near) {
     const char *op = node->proto->op_type != NULL ? node->proto->op_type : "";
-    if (!is_default_domain(node->proto->domain)) {
-        return mica_onnx_error(node, "operator '%s' is of the unknown domain '%s'", op,
-                               node->proto->domain);
+    if (!mica_onnx_domain_known(node->proto->domain)) {
+        return mica_onnx_error(node, "operator '%s' is of the unknown domain '%s', known are %s", op,
+                               node->proto->domain, mica_onnx_domain_list(node->importer->arena));
     }
     if (node->row == NULL) {
         return mica_onnx_error(node, "unknown operator '%s'%s%s%s", op,
@@ -36,11 +33,11 @@ static mica_status check_counts(mica_onnx_node *node) {
                                      "set, expected an opset_import of domain '' in %d..%d",
                                MICA_ONNX_MIN_OPSET, MICA_ONNX_MAX_OPSET);
     }
-    if (node->opset < row->since) {
+    if (node->version < row->since) {
         return mica_onnx_error(node, "operator '%s' is known from opset %d on", row->op,
                                row->since);
     }
-    if (node->opset > row->until) {
+    if (node->version > row->until) {
         return mica_onnx_error(node, "operator '%s' ended with opset %d", row->op, row->until);
     }
     const int n_in = (int)proto->n_input, n_out = (int)proto->n_output;
@@ -72,10 +69,8 @@ static mica_status convert(mica_onnx_node *node) {
     if (done) {
         return MICA_OK;
     }
-    if (is_default_domain(node->proto->domain)) {
-        node->row = mica_onnx_find_row(node->proto->op_type != NULL ? node->proto->op_type : "",
-                                       &near);
-    }
+    node->row = mica_onnx_find_row(node->proto->domain,
+                                   node->proto->op_type != NULL ? node->proto->op_type : "", &near);
     if (node->row == NULL || node->row->convert == NULL) {
         return unsupported(node, near);
     }
@@ -92,10 +87,34 @@ static mica_status convert(mica_onnx_node *node) {
     return MICA_OK;
 }
 
+/* Version of the node's domain. Exporters forget to import other domains than the default one;
+ * their first version is what they mean then. */
+static int domain_version(const mica_onnx_importer *im, const Onnx__NodeProto *proto) {
+    if (mica_onnx_domain(proto->domain)[0] == '\0') {
+        return im->scope->opset;
+    }
+    const mica_onnx_scope *scope = im->scope;
+    while (scope != NULL && scope->function == NULL) {
+        scope = scope->parent;
+    }
+    const Onnx__ModelProto *m = im->model;
+    int64_t version = scope == NULL ? 0
+                                    : mica_onnx_version(scope->function->opset_import,
+                                                        scope->function->n_opset_import,
+                                                        proto->domain);
+    version = version != 0 ? version
+                           : mica_onnx_version(m->opset_import, m->n_opset_import, proto->domain);
+    return version == 0 ? 1 : version < 0 ? 0 : version > INT_MAX ? INT_MAX : (int)version;
+}
+
 mica_status mica_onnx_convert_nodes(mica_onnx_importer *im, const mica_onnx_order *order) {
     for (size_t i = 0; i < order->count; i++) {
         const Onnx__NodeProto *proto = order->nodes[i];
-        mica_onnx_node node = {.importer = im, .proto = proto, .opset = im->scope->opset};
+        /* Operators of other domains that share a converter have the rules of the newest opset. */
+        const bool standard = mica_onnx_domain(proto->domain)[0] == '\0';
+        mica_onnx_node node = {.importer = im, .proto = proto,
+                               .opset = standard ? im->scope->opset : MICA_ONNX_MAX_OPSET,
+                               .version = domain_version(im, proto)};
         node.name = proto->name != NULL && proto->name[0] != '\0' ? proto->name
                     : proto->n_output > 0                         ? proto->output[0]
                                                                   : "";

@@ -69,8 +69,9 @@ typedef mica_status mica_onnx_convert_fn(mica_onnx_node *node);
 
 /* One row of onnx_ops.def. */
 typedef struct mica_onnx_row {
+    const char *domain;    /* "" is the default one */
     const char *op;
-    int since, until;      /* opsets in which the op exists and is known */
+    int since, until;      /* versions of the domain in which the op exists and is known */
     int min_in, max_in;    /* -1: any number */
     int min_out, max_out;
     mica_onnx_convert_fn *convert; /* NULL: not supported, `detail` says why */
@@ -78,19 +79,28 @@ typedef struct mica_onnx_row {
 } mica_onnx_row;
 
 /* One converter per distinct stem of onnx_ops.def. */
-#define ONNX(op, since, until, min_in, max_in, min_out, max_out, stem, detail)                     \
+#define ONNX_OP(domain, op, since, until, min_in, max_in, min_out, max_out, stem, detail)          \
     mica_onnx_convert_fn mica_onnx_convert_##stem;
 #include "frontends/onnx/onnx_ops.def"
 
-/* Row of an op of the default domain, or NULL; with `nearest` (may be NULL) a similar name. */
-const mica_onnx_row *mica_onnx_find_row(const char *op, const char **nearest);
+/* "" for the default domain in any of its spellings (NULL, "", "ai.onnx"). */
+const char *mica_onnx_domain(const char *domain);
+/* Row of an op, or NULL; with `nearest` (may be NULL) a similar name of the same domain. */
+const mica_onnx_row *mica_onnx_find_row(const char *domain, const char *op, const char **nearest);
+/* The table has rows of this domain. */
+bool mica_onnx_domain_known(const char *domain);
+/* "ai.onnx, ...": all domains of the table. */
+const char *mica_onnx_domain_list(mica_arena *arena);
+/* "Op", or "domain.Op" outside of the default domain. */
+const char *mica_onnx_full_name(mica_arena *arena, const char *domain, const char *op);
 
 struct mica_onnx_node {
     mica_onnx_importer *importer;
     const Onnx__NodeProto *proto;
     const mica_onnx_row *row;
     const char *name; /* of the node; of its first output when it has none */
-    int opset;
+    int opset;   /* of the default domain */
+    int version; /* of the node's domain */
     bool failed;
     size_t primary;        /* output whose name an op without suffix gets */
     bool *seen;          /* per attribute: a converter asked for it */
@@ -106,6 +116,9 @@ mica_status mica_onnx_scan(const ProtobufCMessageDescriptor *descriptor, const u
                            size_t size, mica_error *err);
 /* Version of the default domain in an import list; 0 when it is missing. */
 int64_t mica_onnx_opset(Onnx__OperatorSetIdProto *const *imports, size_t count);
+/* The same of any domain. */
+int64_t mica_onnx_version(Onnx__OperatorSetIdProto *const *imports, size_t count,
+                          const char *domain);
 /* Runtime type of an ONNX data type; MRT_DTYPE_NONE when it has none. */
 mrt_dtype mica_onnx_dtype(int32_t data_type);
 /* Type in which values are computed: f32 for half floats, and for f64 unless `constant` (sizes are
@@ -255,9 +268,18 @@ mica_value *mica_onnx_clip(mica_onnx_node *node, const char *suffix, mica_value 
                            const double *min, const double *max);
 mica_value *mica_onnx_slice(mica_onnx_node *node, const char *suffix, mica_value *x,
                             const int64_t *offset, const int64_t *steps, const int64_t *ends);
+/* Elements first, first + step, ... before `end` of the last axis. */
+mica_value *mica_onnx_last_axis(mica_onnx_node *node, const char *suffix, mica_value *x,
+                                int64_t first, int64_t end, int64_t step);
 /* Gather of `indices` along an axis. */
 mica_value *mica_onnx_gather(mica_onnx_node *node, const char *op, const char *suffix,
                              mica_value *x, mica_value *indices, int axis);
+/* act(x) by the name of an ONNX operator with up to two parameters in its order ("" is x itself). */
+mica_value *mica_onnx_activate(mica_onnx_node *node, const char *name, mica_value *x,
+                               const double *params, size_t n_params);
+/* [N, .., C] -> [N, C, ..] and back. */
+mica_value *mica_onnx_channels_first(mica_onnx_node *node, const char *suffix, mica_value *x);
+mica_value *mica_onnx_channels_last(mica_onnx_node *node, const char *suffix, mica_value *x);
 /* The same tensor under the name of output `i`: nothing is made. */
 mica_status mica_onnx_alias(mica_onnx_node *node, size_t i, mica_value *value);
 
@@ -291,5 +313,8 @@ mica_status mica_onnx_read_window(mica_onnx_node *node, const mrt_shape *input,
                                   const mrt_shape *filter, mica_onnx_window *out,
                                   const char **out_auto_pad);
 void mica_onnx_set_window(mica_op *op, const mica_onnx_window *window);
+/* A pool of x with the window attributes of the node; set what is left, then call mica_onnx_done. */
+mica_op *mica_onnx_pool(mica_onnx_node *node, const char *op, const char *suffix, mica_value *x,
+                        size_t n_results);
 
 #endif

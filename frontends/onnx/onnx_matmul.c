@@ -29,7 +29,7 @@ static mica_value *row_bias(mica_onnx_node *node, mica_value *bias, int64_t n) {
 }
 
 /* alpha * A' * B' + beta * C; alpha goes into B when that is a constant. */
-mica_status mica_onnx_convert_gemm(mica_onnx_node *node) {
+static mica_value *gemm(mica_onnx_node *node, const char *suffix) {
     mica_value *a = mica_onnx_in(node, 0), *b = mica_onnx_in(node, 1), *c = mica_onnx_in(node, 2);
     const double alpha = mica_onnx_attr_f(node, "alpha", 1.0);
     const double beta = mica_onnx_attr_f(node, "beta", 1.0);
@@ -39,10 +39,12 @@ mica_status mica_onnx_convert_gemm(mica_onnx_node *node) {
         mica_onnx_attr_i(node, "broadcast", 0); /* later versions always broadcast */
     }
     const mrt_shape shape_a = mica_onnx_shape(a), shape_b = mica_onnx_shape(b);
-    MICA_TRY(mica_onnx_finish(node));
-    if (shape_a.rank != 2 || shape_b.rank != 2) {
-        return mica_onnx_error(node, "inputs have ranks %d and %d, expected 2", shape_a.rank,
-                               shape_b.rank);
+    if (!node->failed && (shape_a.rank != 2 || shape_b.rank != 2)) {
+        mica_onnx_error(node, "inputs have ranks %d and %d, expected 2", shape_a.rank,
+                        shape_b.rank);
+    }
+    if (node->failed) {
+        return NULL;
     }
     b = mica_is_weight(b) ? times(node, "alpha", "scaled_b", b, alpha) : b;
     c = beta == 0.0 ? NULL : times(node, "beta", "scaled_c", c, beta);
@@ -51,17 +53,67 @@ mica_status mica_onnx_convert_gemm(mica_onnx_node *node) {
         c != NULL && !late_alpha ? row_bias(node, c, shape_b.dims[trans_b ? 0 : 1]) : NULL;
     const bool late_bias = c != NULL && bias == NULL;
     mica_value *operands[] = {a, b, bias};
-    mica_op *op = mica_onnx_op(node, "top.MatMul", late_alpha || late_bias ? "product" : NULL,
+    mica_op *op = mica_onnx_op(node, "top.MatMul", late_alpha || late_bias ? "product" : suffix,
                                operands, 3, 1);
-    MICA_TRY(mica_onnx_finish(node));
+    if (op == NULL) {
+        return NULL;
+    }
     mica_op_set_bool(op, "left_transpose", trans_a);
     mica_op_set_bool(op, "right_transpose", trans_b);
     mica_value *y = mica_onnx_done(node, op);
     if (late_alpha) {
-        y = times(node, "alpha", late_bias ? "scaled" : NULL, y, alpha);
+        y = times(node, "alpha", late_bias ? "scaled" : suffix, y, alpha);
     }
     if (late_bias) {
-        y = mica_onnx_binary(node, "top.Add", NULL, y, c);
+        y = mica_onnx_binary(node, "top.Add", suffix, y, c);
     }
-    return mica_onnx_alias(node, 0, y);
+    return y;
+}
+
+mica_status mica_onnx_convert_gemm(mica_onnx_node *node) {
+    return mica_onnx_alias(node, 0, gemm(node, NULL));
+}
+
+/* --- com.microsoft ----------------------------------------------------------------------------- */
+mica_status mica_onnx_convert_fused_gemm(mica_onnx_node *node) {
+    static const char *const names[] = {"activation_alpha", "activation_beta"};
+    const char *activation = mica_onnx_attr_s(node, "activation", "");
+    double params[2];
+    size_t n = 0;
+    for (size_t i = 0; i < MICA_COUNT(names); i++) {
+        params[i] = mica_onnx_attr_f(node, names[i], 0.0);
+        n = mica_onnx_has_attr(node, names[i]) ? i + 1 : n;
+    }
+    mica_onnx_attr_f(node, "activation_gamma", 0.0); /* no activation has three */
+    mica_value *y = gemm(node, "sums");
+    return mica_onnx_alias(node, 0, mica_onnx_activate(node, activation, y, params, n));
+}
+
+/* The matrices of a batch may lie side by side, [K, .., N]: the first axis becomes the last but
+ * one. */
+static mica_value *matrix_axes_last(mica_onnx_node *node, const char *name, mica_value *x) {
+    const int rank = mica_onnx_shape(x).rank;
+    int64_t order[MRT_MAX_RANK];
+    for (int i = 0; i < rank; i++) {
+        order[i] = i + 2 < rank ? i + 1 : i + 2 == rank ? 0 : i;
+    }
+    return rank > 2 ? mica_onnx_permute(node, name, x, order) : x;
+}
+
+mica_status mica_onnx_convert_fused_matmul(mica_onnx_node *node) {
+    mica_value *a = mica_onnx_in(node, 0), *b = mica_onnx_in(node, 1);
+    const double alpha = mica_onnx_attr_f(node, "alpha", 1.0);
+    const bool trans_a = mica_onnx_attr_i(node, "transA", 0) != 0;
+    const bool trans_b = mica_onnx_attr_i(node, "transB", 0) != 0;
+    a = mica_onnx_attr_i(node, "transBatchA", 0) != 0 ? matrix_axes_last(node, "a_batch", a) : a;
+    b = mica_onnx_attr_i(node, "transBatchB", 0) != 0 ? matrix_axes_last(node, "b_batch", b) : b;
+    const bool late = alpha != 1.0 && !mica_is_weight(b);
+    b = mica_is_weight(b) ? times(node, "alpha", "scaled_b", b, alpha) : b;
+    mica_value *operands[] = {a, b, NULL};
+    mica_op *op = mica_onnx_op(node, "top.MatMul", late ? "product" : NULL, operands, 3, 1);
+    MICA_TRY(mica_onnx_finish(node));
+    mica_op_set_bool(op, "left_transpose", trans_a && mica_onnx_shape(a).rank > 1);
+    mica_op_set_bool(op, "right_transpose", trans_b && mica_onnx_shape(b).rank > 1);
+    mica_value *y = mica_onnx_done(node, op);
+    return mica_onnx_alias(node, 0, late ? times(node, "alpha", NULL, y, alpha) : y);
 }

@@ -12,10 +12,11 @@ mica_status mica_onnx_error(mica_onnx_node *node, const char *format, ...) {
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     node->failed = true;
+    const char *op = node->proto->op_type != NULL ? node->proto->op_type : "";
     return mica_emit_error(node->importer->context, node->importer->loc,
                            "node '%s' (%s, opset %d): %s", node->name,
-                           node->proto->op_type != NULL ? node->proto->op_type : "", node->opset,
-                           text);
+                           mica_onnx_full_name(node->importer->arena, node->proto->domain, op),
+                           node->version, text);
 }
 
 size_t mica_onnx_n_in(const mica_onnx_node *node) { return node->proto->n_input; }

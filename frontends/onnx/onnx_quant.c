@@ -1,6 +1,6 @@
 /* Quantized operators written with float ones: the values are exact small integers, so the float
  * results round to the same integers. */
-#include "frontends/onnx/onnx_internal.h"
+#include "frontends/onnx/onnx_quant.h"
 
 #include <inttypes.h>
 #include <string.h>
@@ -9,8 +9,8 @@
 enum { EXACT_PRODUCTS = 256 };
 
 /* A per-axis parameter of `count` elements as [1,..,count,..,1]; scalars stay. */
-static mica_value *along_axis(mica_onnx_node *node, const char *suffix, mica_value *p,
-                              const mrt_shape *x, int64_t axis) {
+mica_value *mica_onnx_along_axis(mica_onnx_node *node, const char *suffix, mica_value *p,
+                                 const mrt_shape *x, int64_t axis) {
     const mrt_shape shape = mica_onnx_shape(p);
     if (p == NULL || shape.rank == 0) {
         return p;
@@ -36,8 +36,8 @@ static mica_value *along_axis(mica_onnx_node *node, const char *suffix, mica_val
 }
 
 /* x - zero point as f32. */
-static mica_value *centred(mica_onnx_node *node, const char *name, mica_value *x, mica_value *zero,
-                           int64_t axis) {
+mica_value *mica_onnx_centred(mica_onnx_node *node, const char *name, mica_value *x,
+                              mica_value *zero, int64_t axis) {
     mica_arena *arena = node->importer->arena;
     const mrt_shape shape = mica_onnx_shape(x);
     x = mica_onnx_cast(node, mica_arena_printf(arena, "%s_f32", name), x, MRT_F32);
@@ -45,7 +45,7 @@ static mica_value *centred(mica_onnx_node *node, const char *name, mica_value *x
         return x;
     }
     zero = mica_onnx_cast(node, mica_arena_printf(arena, "%s_zero_f32", name), zero, MRT_F32);
-    zero = along_axis(node, mica_arena_printf(arena, "%s_zero", name), zero, &shape, axis);
+    zero = mica_onnx_along_axis(node, mica_arena_printf(arena, "%s_zero", name), zero, &shape, axis);
     double value = 1.0;
     if (zero != NULL && mica_weight_scalar(zero, &value) && value == 0.0) {
         return x;
@@ -70,8 +70,8 @@ static bool limits(mrt_dtype type, double *low, double *high) {
 }
 
 /* saturate(round(x / scale) + zero) as `type`, under the name of output 0 or a suffix. */
-static mica_value *quantized(mica_onnx_node *node, const char *suffix, mica_value *x,
-                             mica_value *scale, mica_value *zero, mrt_dtype type) {
+mica_value *mica_onnx_quantized(mica_onnx_node *node, const char *suffix, mica_value *x,
+                                mica_value *scale, mica_value *zero, mrt_dtype type) {
     double low = 0.0, high = 0.0;
     if (!limits(type, &low, &high)) {
         if (!node->failed) {
@@ -101,8 +101,8 @@ mica_status mica_onnx_convert_dequantize_linear(mica_onnx_node *node) {
     const mrt_shape shape = mica_onnx_shape(x);
     const int64_t axis = mica_onnx_attr_i(node, "axis", 1);
     MICA_TRY(no_blocks(node));
-    x = centred(node, "x", x, mica_onnx_in(node, 2), axis);
-    scale = along_axis(node, "scale", scale, &shape, axis);
+    x = mica_onnx_centred(node, "x", x, mica_onnx_in(node, 2), axis);
+    scale = mica_onnx_along_axis(node, "scale", scale, &shape, axis);
     const mrt_dtype type = mica_onnx_type(scale);
     scale = mica_onnx_cast(node, "scale_f32", scale, MRT_F32);
     mica_value *y = mica_onnx_binary(node, "top.Mul", type == MRT_F32 ? NULL : "f32", x, scale);
@@ -119,16 +119,14 @@ mica_status mica_onnx_convert_quantize_linear(mica_onnx_node *node) {
     const mrt_dtype type = zero != NULL   ? mica_onnx_type(zero)
                            : wanted != 0 ? mica_onnx_dtype((int32_t)wanted)
                                          : MRT_U8;
-    mica_value *scale = along_axis(node, "scale", mica_onnx_in(node, 1), &shape, axis);
-    zero = along_axis(node, "zero", zero, &shape, axis);
+    mica_value *scale = mica_onnx_along_axis(node, "scale", mica_onnx_in(node, 1), &shape, axis);
+    zero = mica_onnx_along_axis(node, "zero", zero, &shape, axis);
     x = mica_onnx_cast(node, "x_f32", x, MRT_F32);
     scale = mica_onnx_cast(node, "scale_f32", scale, MRT_F32);
-    return mica_onnx_alias(node, 0, quantized(node, NULL, x, scale, zero, type));
+    return mica_onnx_alias(node, 0, mica_onnx_quantized(node, NULL, x, scale, zero, type));
 }
 
-/* Range of x with 0 in it, cut into 255 steps. */
-mica_status mica_onnx_convert_dynamic_quantize_linear(mica_onnx_node *node) {
-    mica_value *x = mica_onnx_in(node, 0);
+mica_onnx_dynamic mica_onnx_quantize_by_range(mica_onnx_node *node, mica_value *x) {
     const mrt_shape shape = mica_onnx_shape(x);
     const uint32_t all = (1u << shape.rank) - 1;
     const double low = 0.0, high = 255.0;
@@ -139,18 +137,22 @@ mica_status mica_onnx_convert_dynamic_quantize_linear(mica_onnx_node *node) {
     min = mica_onnx_binary(node, "top.Min", "low", min, zero);
     max = mica_onnx_binary(node, "top.Max", "high", max, zero);
     mica_value *range = mica_onnx_binary(node, "top.Sub", "range", max, min);
-    node->primary = 1;
-    mica_value *scale = mica_onnx_binary(node, "top.Div", NULL, range, steps);
+    mica_value *scale = mica_onnx_binary(node, "top.Div", "x_scale", range, steps);
     mica_value *point = mica_onnx_binary(node, "top.Div", "point", min, scale);
     point = mica_onnx_binary(node, "top.Sub", "negated", zero, point);
     point = mica_onnx_clip(node, "clipped", point, &low, &high);
     point = mica_onnx_unary(node, "top.Round", "whole", point);
-    node->primary = 2;
-    point = mica_onnx_cast(node, NULL, point, MRT_U8);
-    node->primary = 0;
-    mica_onnx_bind(node, 1, scale);
-    mica_onnx_bind(node, 2, point);
-    return mica_onnx_alias(node, 0, quantized(node, NULL, x, scale, point, MRT_U8));
+    point = mica_onnx_cast(node, "x_zero", point, MRT_U8);
+    mica_value *y = mica_onnx_quantized(node, "x_quantized", x, scale, point, MRT_U8);
+    return (mica_onnx_dynamic){y, scale, point};
+}
+
+mica_status mica_onnx_convert_dynamic_quantize_linear(mica_onnx_node *node) {
+    const mica_onnx_dynamic d = mica_onnx_quantize_by_range(node, mica_onnx_in(node, 0));
+    mica_onnx_bind(node, 0, d.y);
+    mica_onnx_bind(node, 1, d.scale);
+    mica_onnx_bind(node, 2, d.zero);
+    return mica_onnx_finish(node);
 }
 
 /* --- integer products ------------------------------------------------------------------------ */
@@ -174,14 +176,15 @@ static mica_value *inner_part(mica_onnx_node *node, const char *suffix, mica_val
 }
 
 /* Long sums are cut into parts that a float holds exactly, and added as integers. */
-static mica_value *integer_product(mica_onnx_node *node, mica_value *a, mica_value *b) {
+mica_value *mica_onnx_integer_product(mica_onnx_node *node, const char *suffix, mica_value *a,
+                                      mica_value *b) {
     const mrt_shape sa = mica_onnx_shape(a), sb = mica_onnx_shape(b);
     if (node->failed || sa.rank < 1 || sb.rank < 1) {
         return NULL;
     }
     const int64_t inner = sa.dims[sa.rank - 1];
     if (inner <= EXACT_PRODUCTS) {
-        return mica_onnx_cast(node, NULL, product(node, "product", a, b), MRT_I32);
+        return mica_onnx_cast(node, suffix, product(node, "product", a, b), MRT_I32);
     }
     mica_arena *arena = node->importer->arena;
     mica_value *sum = NULL;
@@ -195,7 +198,7 @@ static mica_value *integer_product(mica_onnx_node *node, mica_value *a, mica_val
         mica_value *part = product(node, mica_arena_printf(arena, "%s_f32", name), left, right);
         part = mica_onnx_cast(node, name, part, MRT_I32);
         sum = sum == NULL ? part
-                          : mica_onnx_binary(node, "top.Add", rest == n ? NULL : "partial", sum,
+                          : mica_onnx_binary(node, "top.Add", rest == n ? suffix : "partial", sum,
                                              part);
     }
     return sum;
@@ -203,9 +206,9 @@ static mica_value *integer_product(mica_onnx_node *node, mica_value *a, mica_val
 
 mica_status mica_onnx_convert_matmul_integer(mica_onnx_node *node) {
     /* Zero points per row of A and per column of B. */
-    mica_value *a = centred(node, "a", mica_onnx_in(node, 0), mica_onnx_in(node, 2), -2);
-    mica_value *b = centred(node, "b", mica_onnx_in(node, 1), mica_onnx_in(node, 3), -1);
-    return mica_onnx_alias(node, 0, integer_product(node, a, b));
+    mica_value *a = mica_onnx_centred(node, "a", mica_onnx_in(node, 0), mica_onnx_in(node, 2), -2);
+    mica_value *b = mica_onnx_centred(node, "b", mica_onnx_in(node, 1), mica_onnx_in(node, 3), -1);
+    return mica_onnx_alias(node, 0, mica_onnx_integer_product(node, NULL, a, b));
 }
 
 static mica_op *float_conv(mica_onnx_node *node, mica_value *x, mica_value *w, mica_value *bias) {
@@ -232,37 +235,42 @@ static mica_op *float_conv(mica_onnx_node *node, mica_value *x, mica_value *w, m
 }
 
 mica_status mica_onnx_convert_conv_integer(mica_onnx_node *node) {
-    mica_value *x = centred(node, "x", mica_onnx_in(node, 0), mica_onnx_in(node, 2), 1);
-    mica_value *w = centred(node, "w", mica_onnx_in(node, 1), mica_onnx_in(node, 3), 0);
+    mica_value *x = mica_onnx_centred(node, "x", mica_onnx_in(node, 0), mica_onnx_in(node, 2), 1);
+    mica_value *w = mica_onnx_centred(node, "w", mica_onnx_in(node, 1), mica_onnx_in(node, 3), 0);
     mica_value *y = mica_onnx_done(node, float_conv(node, x, w, NULL));
     return mica_onnx_alias(node, 0, mica_onnx_cast(node, NULL, y, MRT_I32));
 }
 
+/* com.microsoft has the channels last where the attribute says so. */
 mica_status mica_onnx_convert_qlinear_conv(mica_onnx_node *node) {
-    mica_value *x = centred(node, "x", mica_onnx_in(node, 0), mica_onnx_in(node, 2), 1);
-    mica_value *w = centred(node, "w", mica_onnx_in(node, 3), mica_onnx_in(node, 5), 0);
+    const bool contrib = node->row->domain[0] != '\0';
+    const bool last = contrib && mica_onnx_attr_bool(node, "channels_last", false);
+    mica_value *x = mica_onnx_centred(node, "x", mica_onnx_in(node, 0), mica_onnx_in(node, 2), 1);
+    x = last ? mica_onnx_channels_first(node, "nchw", x) : x;
+    mica_value *w = mica_onnx_centred(node, "w", mica_onnx_in(node, 3), mica_onnx_in(node, 5), 0);
     mica_value *bias = mica_onnx_in(node, 8);
     bias = bias != NULL ? mica_onnx_cast(node, "bias_f32", bias, MRT_F32) : NULL;
     mica_value *y = mica_onnx_done(node, float_conv(node, x, w, bias));
     const mrt_shape shape = mica_onnx_shape(y);
-    mica_value *w_scale = along_axis(node, "w_scale", mica_onnx_in(node, 4), &shape, 1);
+    mica_value *w_scale = mica_onnx_along_axis(node, "w_scale", mica_onnx_in(node, 4), &shape, 1);
     mica_value *scale =
         mica_onnx_binary(node, "top.Mul", "scale", mica_onnx_in(node, 1), w_scale);
     y = mica_onnx_binary(node, "top.Mul", "real", y, scale);
+    y = last ? mica_onnx_channels_last(node, "nhwc", y) : y;
     mica_value *zero = mica_onnx_in(node, 7);
-    return mica_onnx_alias(node, 0, quantized(node, NULL, y, mica_onnx_in(node, 6), zero,
+    return mica_onnx_alias(node, 0, mica_onnx_quantized(node, NULL, y, mica_onnx_in(node, 6), zero,
                                               mica_onnx_type(zero)));
 }
 
 mica_status mica_onnx_convert_qlinear_matmul(mica_onnx_node *node) {
-    mica_value *a = centred(node, "a", mica_onnx_in(node, 0), mica_onnx_in(node, 2), -2);
-    mica_value *b = centred(node, "b", mica_onnx_in(node, 3), mica_onnx_in(node, 5), -1);
+    mica_value *a = mica_onnx_centred(node, "a", mica_onnx_in(node, 0), mica_onnx_in(node, 2), -2);
+    mica_value *b = mica_onnx_centred(node, "b", mica_onnx_in(node, 3), mica_onnx_in(node, 5), -1);
     const mrt_shape shape = mica_onnx_shape(a);
-    mica_value *a_scale = along_axis(node, "a_scale", mica_onnx_in(node, 1), &shape, -2);
+    mica_value *a_scale = mica_onnx_along_axis(node, "a_scale", mica_onnx_in(node, 1), &shape, -2);
     mica_value *scale =
         mica_onnx_binary(node, "top.Mul", "scale", a_scale, mica_onnx_in(node, 4));
     mica_value *y = mica_onnx_binary(node, "top.Mul", "real", product(node, "sums", a, b), scale);
     mica_value *zero = mica_onnx_in(node, 7);
-    return mica_onnx_alias(node, 0, quantized(node, NULL, y, mica_onnx_in(node, 6), zero,
+    return mica_onnx_alias(node, 0, mica_onnx_quantized(node, NULL, y, mica_onnx_in(node, 6), zero,
                                               mica_onnx_type(zero)));
 }

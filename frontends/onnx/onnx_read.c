@@ -40,14 +40,18 @@ static void release_holder(void *object) {
     mica_free(h);
 }
 
-int64_t mica_onnx_opset(Onnx__OperatorSetIdProto *const *imports, size_t count) {
+int64_t mica_onnx_version(Onnx__OperatorSetIdProto *const *imports, size_t count,
+                          const char *domain) {
     for (size_t i = 0; i < count; i++) {
-        const char *domain = imports[i]->domain;
-        if (domain == NULL || domain[0] == '\0' || strcmp(domain, "ai.onnx") == 0) {
+        if (strcmp(mica_onnx_domain(imports[i]->domain), mica_onnx_domain(domain)) == 0) {
             return imports[i]->has_version ? imports[i]->version : 1;
         }
     }
     return 0;
+}
+
+int64_t mica_onnx_opset(Onnx__OperatorSetIdProto *const *imports, size_t count) {
+    return mica_onnx_version(imports, count, "");
 }
 
 static mica_status check_model(mica_onnx_importer *im) {
