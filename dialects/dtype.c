@@ -3,37 +3,59 @@
 
 #include <string.h>
 
+/* Runtime types and their builtin types. */
+static const struct {
+    mrt_dtype dtype;
+    int width; /* of an integer type; 0: a float */
+    mica_sign sign;
+    mica_float_kind kind;
+} builtins[] = {
+    {MRT_F32, 0, 0, MICA_F32},
+    {MRT_F16, 0, 0, MICA_F16},
+    {MRT_BF16, 0, 0, MICA_BF16},
+    {MRT_F64, 0, 0, MICA_F64},
+    {MRT_I8, 8, MICA_SIGNLESS, 0},
+    {MRT_U8, 8, MICA_UNSIGNED, 0},
+    {MRT_I16, 16, MICA_SIGNLESS, 0},
+    {MRT_U16, 16, MICA_UNSIGNED, 0},
+    {MRT_I32, 32, MICA_SIGNLESS, 0},
+    {MRT_U32, 32, MICA_UNSIGNED, 0},
+    {MRT_I64, 64, MICA_SIGNLESS, 0},
+    {MRT_U64, 64, MICA_UNSIGNED, 0},
+    {MRT_BOOL, 1, MICA_SIGNLESS, 0},
+    {MRT_F8E4M3FN, 0, 0, MICA_F8E4M3FN},
+    {MRT_F8E4M3FNUZ, 0, 0, MICA_F8E4M3FNUZ},
+    {MRT_F8E5M2, 0, 0, MICA_F8E5M2},
+    {MRT_F8E5M2FNUZ, 0, 0, MICA_F8E5M2FNUZ},
+    {MRT_F8E8M0FNU, 0, 0, MICA_F8E8M0FNU},
+    {MRT_F6E2M3FN, 0, 0, MICA_F6E2M3FN},
+    {MRT_F6E3M2FN, 0, 0, MICA_F6E3M2FN},
+    {MRT_F4E2M1FN, 0, 0, MICA_F4E2M1FN},
+    {MRT_I4, 4, MICA_SIGNLESS, 0},
+    {MRT_U4, 4, MICA_UNSIGNED, 0},
+    {MRT_I2, 2, MICA_SIGNLESS, 0},
+    {MRT_U2, 2, MICA_UNSIGNED, 0},
+};
+
+/* Signed and signless integers are the same to the runtime; i1 is a bool whatever its sign. */
 static mrt_dtype integer_dtype(mica_type type) {
-    const bool is_unsigned = type->sign == MICA_UNSIGNED;
-    switch (type->width) {
-    case 1:
-        return MRT_BOOL;
-    case 8:
-        return is_unsigned ? MRT_U8 : MRT_I8;
-    case 16:
-        return is_unsigned ? MRT_U16 : MRT_I16;
-    case 32:
-        return is_unsigned ? MRT_U32 : MRT_I32;
-    case 64:
-        return is_unsigned ? MRT_U64 : MRT_I64;
-    default:
-        return MRT_DTYPE_NONE;
+    const bool is_unsigned = type->sign == MICA_UNSIGNED && type->width > 1;
+    for (size_t i = 0; i < MICA_COUNT(builtins); i++) {
+        if (builtins[i].width == type->width &&
+            (builtins[i].sign == MICA_UNSIGNED) == is_unsigned) {
+            return builtins[i].dtype;
+        }
     }
+    return MRT_DTYPE_NONE;
 }
 
 static mrt_dtype float_dtype(mica_float_kind kind) {
-    switch (kind) {
-    case MICA_F16:
-        return MRT_F16;
-    case MICA_BF16:
-        return MRT_BF16;
-    case MICA_F32:
-        return MRT_F32;
-    case MICA_F64:
-        return MRT_F64;
-    default:
-        return MRT_DTYPE_NONE;
+    for (size_t i = 0; i < MICA_COUNT(builtins); i++) {
+        if (builtins[i].width == 0 && builtins[i].kind == kind) {
+            return builtins[i].dtype;
+        }
     }
+    return MRT_DTYPE_NONE;
 }
 
 mrt_dtype mica_dtype_of(mica_type element) {
@@ -58,30 +80,14 @@ mrt_dtype mica_dtype_of(mica_type element) {
 }
 
 mica_type mica_type_of_dtype(mica_context *context, mrt_dtype dtype) {
-    switch (dtype) {
-    case MRT_F32:
-        return mica_type_float(context, MICA_F32);
-    case MRT_F16:
-        return mica_type_float(context, MICA_F16);
-    case MRT_BF16:
-        return mica_type_float(context, MICA_BF16);
-    case MRT_F64:
-        return mica_type_float(context, MICA_F64);
-    case MRT_BOOL:
-        return mica_type_integer(context, 1, MICA_SIGNLESS);
-    case MRT_I8:
-    case MRT_I16:
-    case MRT_I32:
-    case MRT_I64:
-        return mica_type_integer(context, 8 * (int)mrt_dtype_bytes(dtype), MICA_SIGNLESS);
-    case MRT_U8:
-    case MRT_U16:
-    case MRT_U32:
-    case MRT_U64:
-        return mica_type_integer(context, 8 * (int)mrt_dtype_bytes(dtype), MICA_UNSIGNED);
-    default:
-        return NULL;
+    for (size_t i = 0; i < MICA_COUNT(builtins); i++) {
+        if (builtins[i].dtype == dtype) {
+            return builtins[i].width == 0
+                       ? mica_type_float(context, builtins[i].kind)
+                       : mica_type_integer(context, builtins[i].width, builtins[i].sign);
+        }
     }
+    return NULL;
 }
 
 const char *mica_descr_of_dtype(mrt_dtype dtype) {
@@ -97,7 +103,7 @@ const char *mica_descr_of_dtype(mrt_dtype dtype) {
 }
 
 mrt_dtype mica_dtype_of_name(const char *name) {
-    char text[8] = {0};
+    char text[16] = {0};
     /* MLIR writes unsigned types as ui8, the runtime as u8. */
     const bool mlir_unsigned = strncmp(name, "ui", 2) == 0;
     if (strlen(name) >= sizeof text) {

@@ -2,6 +2,7 @@
 #include "dialects/op_util.h"
 #include "dialects/plan_impl.h"
 #include "dialects/quant/quant.h"
+#include "ir/builder.h"
 #include "ir/weights.h"
 #include "runtime/mrt_params.h"
 #include "utils/arena.h"
@@ -211,17 +212,20 @@ mrt_tensor mica_planner_tensor(mica_planner *planner, int32_t id) {
     return planner->plan->tensors[id].info;
 }
 
+bool mica_planner_sizes_itself(const mica_planner *planner, const mica_op *op) {
+    return planner->live && mica_live_is_source(planner->live, op);
+}
+
 int64_t mica_planner_float_order(const mica_planner *planner) {
     return strncmp(planner->op->name, "tpu.", 4) == 0 ? MRT_ORDER_WRITTEN : MRT_ORDER_BLAS;
 }
 
 /* --- steps ------------------------------------------------------------------------------------ */
 
-/* What the kernel sees of a tensor: float-storage kernels see f16 and bf16 as f32. */
+/* What the kernel sees of a tensor: float-storage kernels see other floats as f32. */
 static mrt_tensor seen_by(const mica_planner *planner, const mrt_kernel *kernel, int32_t id) {
     mrt_tensor info = planner->plan->tensors[id].info;
-    const bool half = info.dtype == MRT_F16 || info.dtype == MRT_BF16;
-    if (half && (kernel->flags & MRT_F32_MATH)) {
+    if (mrt_kernel_sees_f32(kernel, info.dtype)) {
         info.dtype = MRT_F32;
         info.data = NULL;
     }
@@ -335,6 +339,18 @@ mica_status mica_planner_op(mica_planner *planner, const mica_op *op) {
     return hook(op, planner) == MICA_OK && !planner->failed ? MICA_OK : MICA_FAIL;
 }
 
+static bool depends_on_data(const mica_planner *planner, const mica_op *op) {
+    const mica_live *live = planner->live;
+    bool depends = false;
+    for (uint32_t i = 0; mica_live_symbol_count(live) > 0 && i < op->n_operands; i++) {
+        depends = depends || mica_live_of(live, mica_op_operand(op, i));
+    }
+    for (uint32_t i = 0; mica_live_symbol_count(live) > 0 && i < op->n_results; i++) {
+        depends = depends || mica_live_of(live, mica_op_result(op, i));
+    }
+    return depends;
+}
+
 /* A block argument becomes an input under the name of the top.Input that takes it. */
 static mica_status plan_argument(mica_planner *planner, const mica_value *arg) {
     const mica_value *named = arg;
@@ -363,7 +379,8 @@ static mica_status plan_body(mica_planner *planner, const mica_block *body) {
             continue;
         }
         if (!is_return(op)) {
-            MICA_TRY(mica_planner_op(planner, op));
+            MICA_TRY(depends_on_data(planner, op) ? mica_planner_live_op(planner, op)
+                                                  : mica_planner_op(planner, op));
             continue;
         }
         planner->op = op;
@@ -384,9 +401,20 @@ mica_status mica_plan_func(mica_module *module, mica_op *func, const mica_plan_o
     if (!body) {
         return mica_emit_error(module->context, func->loc, "a function without body cannot run");
     }
-    mica_planner planner = {0};
-    MICA_TRY(mica_planner_init(&planner, module));
-    mica_status status = plan_body(&planner, body);
+    mica_planner planner = {.live = mica_live_create(module->context)};
+    mica_status status = mica_planner_init(&planner, module);
+    if (status == MICA_OK) {
+        status = mica_live_func(planner.live, func);
+    }
+    mica_live_bind(planner.live);
+    if (status == MICA_OK) {
+        status = plan_body(&planner, body);
+    }
+    mica_live_unbind(planner.live);
+    if (mica_live_symbol_count(planner.live) > 0) {
+        mica_func_update_type(func);
+    }
+    mica_live_destroy(planner.live);
     mica_planner_deinit(&planner);
     if (status == MICA_OK) {
         mrt_error err = {{0}};

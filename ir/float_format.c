@@ -5,17 +5,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* FN: no infinity, the pattern of all ones is the NaN. Source: OCP 8-bit floating point. */
+/* Which patterns are no numbers. Source: IEEE 754; OCP OFP8 and MX; MLIR's builtin types. */
+typedef enum specials {
+    IEEE,    /* the top exponent is infinity and NaN */
+    ONE_NAN, /* FN: all bits set but the sign is NaN, no infinity */
+    UZ,      /* FNUZ: the pattern of -0 is NaN, no infinity */
+    FINITE,  /* neither infinity nor NaN */
+    POWERS,  /* FNU: an exponent alone, without sign and zero; 255 is NaN */
+} specials;
+
 typedef struct float_format {
     const char *name;
     int width, mantissa, bias;
-    bool finite_only;
+    specials specials;
 } float_format;
 
 static const float_format formats[] = {
-    [MICA_F16] = {"f16", 16, 10, 15, false},         [MICA_BF16] = {"bf16", 16, 7, 127, false},
-    [MICA_F32] = {"f32", 32, 23, 127, false},        [MICA_F64] = {"f64", 64, 52, 1023, false},
-    [MICA_F8E4M3FN] = {"f8E4M3FN", 8, 3, 7, true},   [MICA_F8E5M2] = {"f8E5M2", 8, 2, 15, false},
+    [MICA_F16] = {"f16", 16, 10, 15, IEEE},
+    [MICA_BF16] = {"bf16", 16, 7, 127, IEEE},
+    [MICA_F32] = {"f32", 32, 23, 127, IEEE},
+    [MICA_F64] = {"f64", 64, 52, 1023, IEEE},
+    [MICA_F8E4M3FN] = {"f8E4M3FN", 8, 3, 7, ONE_NAN},
+    [MICA_F8E5M2] = {"f8E5M2", 8, 2, 15, IEEE},
+    [MICA_F8E4M3FNUZ] = {"f8E4M3FNUZ", 8, 3, 8, UZ},
+    [MICA_F8E5M2FNUZ] = {"f8E5M2FNUZ", 8, 2, 16, UZ},
+    [MICA_F8E8M0FNU] = {"f8E8M0FNU", 8, 0, 127, POWERS},
+    [MICA_F6E2M3FN] = {"f6E2M3FN", 6, 3, 1, FINITE},
+    [MICA_F6E3M2FN] = {"f6E3M2FN", 6, 2, 3, FINITE},
+    [MICA_F4E2M1FN] = {"f4E2M1FN", 4, 1, 1, FINITE},
 };
 
 int mica_float_width(mica_float_kind kind) {
@@ -41,16 +58,31 @@ static uint64_t exponent_mask(const float_format *format) {
 }
 
 static double largest(const float_format *format) {
-    /* FN uses the top exponent for numbers and loses only the last mantissa value to NaN. */
-    double mantissa = 2.0 - ldexp(format->finite_only ? 2.0 : 1.0, -format->mantissa);
-    int exponent = (int)exponent_mask(format) - (format->finite_only ? 0 : 1) - format->bias;
-    return ldexp(mantissa, exponent);
+    /* IEEE loses the top exponent, FN the last mantissa value of it, POWERS the last exponent. */
+    const bool lost = format->specials == IEEE || format->specials == POWERS;
+    const double last = format->specials == ONE_NAN ? 2.0 : 1.0;
+    const int width = format->specials == POWERS ? 255 : (int)exponent_mask(format);
+    return ldexp(2.0 - ldexp(last, -format->mantissa), width - (lost ? 1 : 0) - format->bias);
+}
+
+/* The power of two that is nearest; ties go up. */
+static double nearest_power(double value) {
+    int exponent = 0;
+    const double digits = frexp(fabs(value), &exponent); /* in [1/2, 1) */
+    exponent = digits >= 0.75 ? exponent : exponent - 1;
+    return exponent > 127 ? (double)NAN : ldexp(1.0, exponent < -127 ? -127 : exponent);
 }
 
 double mica_float_round(mica_float_kind kind, double value) {
     const float_format *format = &formats[kind];
-    if (kind == MICA_F64 || value == 0.0 || isnan(value)) {
+    if (format->specials == POWERS && !isnan(value) && !isinf(value)) {
+        return value == 0.0 ? 0x1p-127 : nearest_power(value);
+    }
+    if (kind == MICA_F64 || isnan(value)) {
         return value;
+    }
+    if (value == 0.0) {
+        return format->specials == UZ ? 0.0 : value;
     }
     double rounded = value;
     if (!isinf(value)) {
@@ -62,9 +94,30 @@ double mica_float_round(mica_float_kind kind, double value) {
                         exponent - format->mantissa);
     }
     if (fabs(rounded) > largest(format)) {
-        return copysign(format->finite_only ? (double)NAN : (double)INFINITY, value);
+        const double beyond = format->specials == IEEE     ? (double)INFINITY
+                              : format->specials == FINITE ? largest(format)
+                                                           : (double)NAN;
+        return copysign(beyond, value);
     }
-    return rounded;
+    return format->specials == UZ && rounded == 0.0 ? 0.0 : rounded;
+}
+
+/* The pattern stands for an infinity or a NaN. */
+static bool is_special(const float_format *format, uint64_t bits) {
+    const uint64_t sign = (uint64_t)1 << (format->width - 1);
+    const uint64_t top = exponent_mask(format) << format->mantissa;
+    switch (format->specials) {
+    case IEEE:
+        return (bits & top) == top;
+    case ONE_NAN:
+        return (bits & (sign - 1)) == sign - 1;
+    case UZ:
+        return bits == sign;
+    case POWERS:
+        return bits == 255;
+    default:
+        return false;
+    }
 }
 
 double mica_float_from_bits(mica_float_kind kind, uint64_t bits) {
@@ -72,15 +125,17 @@ double mica_float_from_bits(mica_float_kind kind, uint64_t bits) {
     uint64_t sign = (bits >> (format->width - 1)) & 1;
     uint64_t exponent = (bits >> format->mantissa) & exponent_mask(format);
     uint64_t mantissa = bits & (((uint64_t)1 << format->mantissa) - 1);
-    bool top = exponent == exponent_mask(format);
-    if (format->finite_only) {
-        top = top && mantissa == ((uint64_t)1 << format->mantissa) - 1;
-    }
-    if (top) {
-        uint64_t wide = sign << 63 | (uint64_t)0x7FF << 52 | mantissa << (52 - format->mantissa);
+    if (is_special(format, bits)) {
+        const bool nameless = format->specials == UZ || format->specials == POWERS;
+        const uint64_t payload =
+            nameless ? (uint64_t)1 << 51 : mantissa << (52 - format->mantissa);
+        uint64_t wide = (nameless ? 0 : sign) << 63 | (uint64_t)0x7FF << 52 | payload;
         double value;
         memcpy(&value, &wide, sizeof value);
         return value;
+    }
+    if (format->specials == POWERS) {
+        return ldexp(1.0, (int)(bits & 255) - format->bias);
     }
     if (exponent > 0) {
         mantissa |= (uint64_t)1 << format->mantissa;
@@ -95,9 +150,19 @@ uint64_t mica_float_special_bits(mica_float_kind kind, double value) {
     const float_format *format = &formats[kind];
     uint64_t wide;
     memcpy(&wide, &value, sizeof wide);
-    uint64_t sign = wide >> 63 << (format->width - 1);
-    if (format->finite_only) {
-        return sign | (((uint64_t)1 << (format->width - 1)) - 1);
+    const uint64_t sign_bit = (uint64_t)1 << (format->width - 1);
+    uint64_t sign = wide >> 63 ? sign_bit : 0;
+    switch (format->specials) {
+    case ONE_NAN:
+        return sign | (sign_bit - 1);
+    case UZ:
+        return sign_bit;
+    case POWERS:
+        return 255;
+    case FINITE: /* has neither: the largest number, and 0 for NaN */
+        return isnan(value) ? sign : sign | (sign_bit - 1);
+    default:
+        break;
     }
     uint64_t mantissa = (wide & (((uint64_t)1 << 52) - 1)) >> (52 - format->mantissa);
     if (isnan(value) && mantissa == 0) {
@@ -108,7 +173,7 @@ uint64_t mica_float_special_bits(mica_float_kind kind, double value) {
 
 void mica_float_print(mica_strbuf *out, mica_float_kind kind, double value) {
     if (isnan(value) || isinf(value)) {
-        mica_strbuf_printf(out, "0x%0*llX", formats[kind].width / 4,
+        mica_strbuf_printf(out, "0x%0*llX", (formats[kind].width + 3) / 4,
                            (unsigned long long)mica_float_special_bits(kind, value));
         return;
     }

@@ -9,7 +9,8 @@ int mica_float_width(mica_float_kind kind);       /* bits */
 const char *mica_float_name(mica_float_kind kind); /* "f32" */
 /* Finds a format by its name; false if there is none. */
 bool mica_float_by_name(const char *name, size_t length, mica_float_kind *out);
-/* Nearest value of the format, ties to even; overflow gives infinity (NaN in f8E4M3FN). */
+/* Nearest value of the format, ties to even; overflow gives infinity, NaN in formats without it,
+ * the largest number in formats with neither. */
 double mica_float_round(mica_float_kind kind, double value);
 /* Value of a bit pattern of the format's width; a NaN keeps its payload in the upper bits. */
 double mica_float_from_bits(mica_float_kind kind, uint64_t bits);

@@ -21,7 +21,8 @@ typedef enum mica_type_kind {
 
 typedef enum mica_sign { MICA_SIGNLESS, MICA_SIGNED, MICA_UNSIGNED } mica_sign;
 typedef enum mica_float_kind {
-    MICA_F16, MICA_BF16, MICA_F32, MICA_F64, MICA_F8E4M3FN, MICA_F8E5M2
+    MICA_F16, MICA_BF16, MICA_F32, MICA_F64, MICA_F8E4M3FN, MICA_F8E5M2,
+    MICA_F8E4M3FNUZ, MICA_F8E5M2FNUZ, MICA_F8E8M0FNU, MICA_F6E2M3FN, MICA_F6E3M2FN, MICA_F4E2M1FN
 } mica_float_kind;
 
 struct mica_type_storage {

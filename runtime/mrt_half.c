@@ -21,7 +21,12 @@ MRT_CLONES static void widen_tile(void *context, int64_t tile) {
     const uint16_t *restrict from = job->from;
     float *restrict to = job->to;
     const int64_t end = tile_end(job, tile);
-    if (job->dtype == MRT_F16) {
+    if (job->dtype == MRT_F64) {
+        const double *restrict wide = job->from;
+        for (int64_t i = tile * TILE; i < end; i++) {
+            to[i] = (float)wide[i];
+        }
+    } else if (job->dtype == MRT_F16) {
         for (int64_t i = tile * TILE; i < end; i++) {
             to[i] = mrt_f16_to_f32(from[i]);
         }
@@ -37,7 +42,12 @@ MRT_CLONES static void narrow_tile(void *context, int64_t tile) {
     const float *restrict from = job->from;
     uint16_t *restrict to = job->to;
     const int64_t end = tile_end(job, tile);
-    if (job->dtype == MRT_F16) {
+    if (job->dtype == MRT_F64) {
+        double *restrict wide = job->to;
+        for (int64_t i = tile * TILE; i < end; i++) {
+            wide[i] = (double)from[i];
+        }
+    } else if (job->dtype == MRT_F16) {
         for (int64_t i = tile * TILE; i < end; i++) {
             to[i] = mrt_f32_to_f16(from[i]);
         }

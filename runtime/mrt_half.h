@@ -76,7 +76,7 @@ static inline bool mrt_dtype_is_half(mrt_dtype dtype) {
     return dtype == MRT_F16 || dtype == MRT_BF16;
 }
 
-/* count elements of an f16 or bf16 array to f32 and back; the arrays do not overlap. */
+/* count elements of an f16, bf16 or f64 array to f32 and back; the arrays do not overlap. */
 void mrt_half_to_f32(mrt_dtype dtype, const void *from, float *to, int64_t count, mrt_pool *pool);
 void mrt_half_from_f32(mrt_dtype dtype, const float *from, void *to, int64_t count,
                        mrt_pool *pool);

@@ -17,7 +17,7 @@
 typedef struct mrt_call {
     const mrt_tensor *const *in;
     int n_in;
-    mrt_tensor *const *out;
+    mrt_tensor *const *out; /* shapes are read only but for MRT_WRITES_SHAPE */
     int n_out;
     const void *params;
     void *scratch; /* 64-byte aligned, at least the bytes that check asked for */
@@ -31,9 +31,12 @@ typedef void mrt_run_fn(const mrt_call *call);
 
 /* Kernel flags. */
 enum {
-    MRT_F32_MATH = 1, /* written for f32: the executor converts f16/bf16 operands (float-storage) */
+    MRT_F32_MATH = 1, /* written for f32: the executor converts f16, bf16 and f64 operands around it
+                         (rule float-storage) */
     MRT_INPLACE = 2,  /* out[0] may be the same buffer as in[0] when both have the same bytes */
     MRT_OPTIONAL_2 = 4, /* in[2] may be absent although min_in counts it */
+    MRT_F64_MATH = 16,  /* written for f64, too: f64 operands are left alone */
+    MRT_WRITES_SHAPE = 64, /* dimensions of outputs are bounds: run writes the true ones */
 };
 
 typedef struct mrt_kernel {
@@ -46,6 +49,13 @@ typedef struct mrt_kernel {
     mrt_check_fn *check;
     mrt_run_fn *run;
 } mrt_kernel;
+
+/* True when the kernel sees operands of that type as f32 (rule float-storage). */
+static inline bool mrt_kernel_sees_f32(const mrt_kernel *kernel, mrt_dtype dtype) {
+    const bool half = dtype == MRT_F16 || dtype == MRT_BF16;
+    const bool wide = dtype == MRT_F64 && (kernel->flags & MRT_F64_MATH) == 0;
+    return (kernel->flags & MRT_F32_MATH) != 0 && (half || wide);
+}
 
 /* Kernel codes: MRT_K_<name>. */
 enum mrt_kernel_code {

@@ -160,7 +160,7 @@ typedef struct mrt_rnn_params {
 /* quantize / dequantize / requantize between float and integer tensors: rules quantize, dequantize,
  * requant of docs/quant_spec.md. Scale and zero point come from the tensors themselves; per-axis
  * forms take scale/zero-point operands. */
-typedef struct mrt_cast_params { int64_t saturate; } mrt_cast_params;
+typedef struct mrt_cast_params { int64_t flags; } mrt_cast_params; /* MRT_CAST_*: mrt_small.h */
 
 /* conv_int, matmul_int, deconv_int: accumulate in int32 (64 when wide), then
  * y = clamp(zp_out + requant(acc, multiplier[c], shift[c])), rule requant-multiplier-shift. */

@@ -196,8 +196,7 @@ mrt_status mrt_plan_check_graph(mrt_plan *plan, mrt_error *err) {
 /* --- float storage --- */
 
 static bool is_shadowed(const mrt_plan *plan, const mrt_step *step, int32_t id) {
-    return id >= 0 && (step->kernel->flags & MRT_F32_MATH) != 0 &&
-           mrt_dtype_is_half(plan->tensors[id].info.dtype);
+    return id >= 0 && mrt_kernel_sees_f32(step->kernel, plan->tensors[id].info.dtype);
 }
 
 bool mrt_step_has_shadows(const mrt_plan *plan, const mrt_step *step) {
@@ -214,15 +213,20 @@ bool mrt_step_has_shadows(const mrt_plan *plan, const mrt_step *step) {
     return false;
 }
 
+/* Bytes of the f32 twin: at most twice those of a tensor, whose size is bounded. */
+static int64_t f32_bytes(const mrt_plan_tensor *t) {
+    return t->bytes / (int64_t)mrt_dtype_bytes(t->info.dtype) * (int64_t)sizeof(float);
+}
+
 /* Adds the f32 twin of tensor `id`; NULL when the scratch gets too large. */
-static mrt_tensor *add_shadow(const mrt_plan *plan, int32_t id, bool is_out, void *scratch,
-                              mrt_binding *binding) {
+static mrt_tensor *add_shadow(const mrt_plan *plan, const mrt_tensor *seen, int32_t id,
+                              bool is_out, void *scratch, mrt_binding *binding) {
     const mrt_plan_memory *memory = plan->memory;
     const mrt_plan_tensor *t = &plan->tensors[id];
     mrt_shadow *shadow = &binding->shadows[binding->n_shadows++];
     const bool same = plan->tensors[t->root].info.dtype == t->info.dtype;
     const float *widened = same ? memory->widened[t->root] : NULL;
-    *shadow = (mrt_shadow){.tensor = t->info, .id = id, .is_out = is_out};
+    *shadow = (mrt_shadow){.tensor = *seen, .id = id, .is_out = is_out};
     shadow->tensor.dtype = MRT_F32;
     shadow->tensor.data = NULL;
     if (widened != NULL) {
@@ -233,7 +237,7 @@ static mrt_tensor *add_shadow(const mrt_plan *plan, int32_t id, bool is_out, voi
     if (scratch != NULL) {
         shadow->tensor.data = (uint8_t *)scratch + binding->shadow_bytes;
     }
-    binding->shadow_bytes += (size_t)mrt_align_up(2 * t->bytes);
+    binding->shadow_bytes += (size_t)mrt_align_up(f32_bytes(t));
     return binding->shadow_bytes <= (size_t)MRT_MAX_BYTES ? &shadow->tensor : NULL;
 }
 
@@ -245,7 +249,7 @@ bool mrt_step_bind(const mrt_plan *plan, const mrt_step *step, mrt_tensor *tenso
         const int32_t id = step->in[i];
         binding->in[i] = id >= 0 ? &tensors[id] : NULL;
         if (is_shadowed(plan, step, id)) {
-            binding->in[i] = add_shadow(plan, id, false, scratch, binding);
+            binding->in[i] = add_shadow(plan, &tensors[id], id, false, scratch, binding);
             if (binding->in[i] == NULL) {
                 return false;
             }
@@ -255,7 +259,7 @@ bool mrt_step_bind(const mrt_plan *plan, const mrt_step *step, mrt_tensor *tenso
         const int32_t id = step->out[i];
         binding->out[i] = &tensors[id];
         if (is_shadowed(plan, step, id)) {
-            binding->out[i] = add_shadow(plan, id, true, scratch, binding);
+            binding->out[i] = add_shadow(plan, &tensors[id], id, true, scratch, binding);
             if (binding->out[i] == NULL) {
                 return false;
             }
@@ -264,7 +268,7 @@ bool mrt_step_bind(const mrt_plan *plan, const mrt_step *step, mrt_tensor *tenso
     return true;
 }
 
-/* Converts the f16/bf16 constants of a step once, for all executors of the plan. */
+/* Converts the f16, bf16 and f64 constants of a step once, for all executors of the plan. */
 static mrt_status widen_constants(mrt_plan *plan, const mrt_step *step, mrt_error *err) {
     mrt_plan_memory *memory = plan->memory;
     for (int32_t i = 0; i < step->n_in; i++) {
@@ -272,17 +276,18 @@ static mrt_status widen_constants(mrt_plan *plan, const mrt_step *step, mrt_erro
             continue;
         }
         const mrt_plan_tensor *t = &plan->tensors[step->in[i]];
-        /* By root, but an alias may read the same bytes as the other 16-bit type. */
+        /* By root, but an alias may read the same bytes as another float type. */
         const mrt_plan_tensor *root = &plan->tensors[t->root];
         if (root->kind != MRT_CONST || root->info.dtype != t->info.dtype ||
             memory->widened[t->root] != NULL || t->bytes == 0) {
             continue;
         }
-        float *copy = mrt_bump_alloc(&memory->bump, 2 * (size_t)t->bytes);
+        float *copy = mrt_bump_alloc(&memory->bump, (size_t)f32_bytes(t));
         if (copy == NULL) {
             return mrt_fail(err, MRT_NO_MEMORY, "no memory for constant '%s'", t->info.name);
         }
-        mrt_half_to_f32(t->info.dtype, t->info.data, copy, t->bytes / 2, NULL);
+        mrt_half_to_f32(t->info.dtype, t->info.data, copy,
+                        mrt_shape_count(&t->info.shape), NULL);
         memory->widened[t->root] = copy;
     }
     return MRT_OK;
@@ -313,11 +318,73 @@ static mrt_status check_kernel(mrt_plan *plan, int32_t index, mrt_tensor *tensor
         return mrt_fail(err, MRT_INVALID, "op '%s' (step %d, %s): scratch is too large", step->op,
                         index, step->kernel->name);
     }
-    step->scratch = binding->shadow_bytes + (size_t)mrt_align_up((int64_t)own);
+    const size_t bytes = binding->shadow_bytes + (size_t)mrt_align_up((int64_t)own);
+    step->scratch = bytes > step->scratch ? bytes : step->scratch;
     if ((int64_t)step->scratch > plan->scratch_bytes) {
         plan->scratch_bytes = (int64_t)step->scratch;
     }
     return MRT_OK;
+}
+
+/* Puts the live shapes of a step's operands into `tensors`. Sizes that the step itself decides stay
+ * at their bounds: that is what its kernel is asked about. */
+static void shrink(const mrt_plan *plan, int32_t index, const int64_t *live, mrt_tensor *tensors) {
+    const mrt_step *step = &plan->steps[index];
+    for (int32_t i = 0; i < step->n_in + step->n_out; i++) {
+        const int32_t id = i < step->n_in ? step->in[i] : step->out[i - step->n_in];
+        if (id >= 0) {
+            mrt_plan_live_shape(plan, id, live, &tensors[id].shape);
+        }
+    }
+}
+
+/* live[h * n_symbols + s]: the bound of symbol s halved h times, up to the row of zeros. Returns the
+ * number of rows, 0 without memory. */
+static int32_t halved_sizes(const mrt_plan *plan, int64_t **out_live) {
+    const size_t n = (size_t)plan->n_symbols;
+    int64_t *live = calloc(65 * (n + 1), sizeof live[0]);
+    int32_t rows = live != NULL;
+    bool more = live != NULL;
+    while (more && rows < 65) {
+        more = false;
+        for (size_t s = 0; s < n; s++) {
+            const mrt_live_symbol *symbol = &plan->symbols[s];
+            const int64_t bound = plan->tensors[symbol->tensor].info.shape.dims[symbol->axis];
+            const int64_t above = rows == 1 ? bound : live[(size_t)(rows - 1) * n + s];
+            live[s] = bound;
+            live[(size_t)rows * n + s] = above / 2;
+            more = more || above / 2 > 0;
+        }
+        rows += n > 0;
+    }
+    *out_live = live;
+    return rows;
+}
+
+/* Checks a step at its bounds and, when sizes depend on data, at halves of the bounds down to 0:
+ * scratch has to do for all sizes. */
+static mrt_status check_sizes(mrt_plan *plan, int32_t index, mrt_tensor *tensors, int64_t *live,
+                              int32_t rows, mrt_binding *binding, mrt_error *err) {
+    const mrt_plan_memory *memory = plan->memory;
+    plan->steps[index].scratch = 0;
+    MRT_TRY(check_kernel(plan, index, tensors, binding, err));
+    if (memory->step_live == NULL || memory->step_live[index] == 0) {
+        return MRT_OK;
+    }
+    mrt_status status = MRT_OK;
+    for (int32_t h = 1; h < rows && status == MRT_OK; h++) {
+        int64_t *row = live + (size_t)h * (size_t)plan->n_symbols;
+        for (int32_t s = memory->step_symbol[index]; s >= 0; s = memory->symbol_next[s]) {
+            row[s] = live[s];
+        }
+        shrink(plan, index, row, tensors);
+        status = check_kernel(plan, index, tensors, binding, err);
+        for (int32_t s = memory->step_symbol[index]; s >= 0; s = memory->symbol_next[s]) {
+            row[s] = h < 63 ? live[s] >> h : 0;
+        }
+    }
+    shrink(plan, index, live, tensors);
+    return status;
 }
 
 mrt_status mrt_plan_check_kernels(mrt_plan *plan, mrt_error *err) {
@@ -328,11 +395,13 @@ mrt_status mrt_plan_check_kernels(mrt_plan *plan, mrt_error *err) {
     mrt_binding binding = {.in = calloc(n_in + 1, sizeof(void *)),
                            .out = calloc(n_out + 1, sizeof(void *)),
                            .shadows = calloc(n_in + n_out + 1, sizeof(mrt_shadow))};
+    int64_t *live = NULL;
+    const int32_t rows = halved_sizes(plan, &live);
     memory->widened =
         mrt_bump_array(&memory->bump, (size_t)plan->n_tensors, sizeof memory->widened[0]);
     mrt_status status = MRT_OK;
     if (tensors == NULL || binding.in == NULL || binding.out == NULL || binding.shadows == NULL ||
-        memory->widened == NULL) {
+        live == NULL || memory->widened == NULL) {
         status = mrt_fail(err, MRT_NO_MEMORY, "no memory to check the plan");
     }
     for (int32_t id = 0; status == MRT_OK && id < plan->n_tensors; id++) {
@@ -340,8 +409,9 @@ mrt_status mrt_plan_check_kernels(mrt_plan *plan, mrt_error *err) {
     }
     plan->scratch_bytes = 0;
     for (int32_t i = 0; status == MRT_OK && i < plan->n_steps; i++) {
-        status = check_kernel(plan, i, tensors, &binding, err);
+        status = check_sizes(plan, i, tensors, live, rows, &binding, err);
     }
+    free(live);
     free(tensors);
     free(binding.in);
     free(binding.out);

@@ -32,22 +32,39 @@ void mrt_bump_free(mrt_bump *bump);
 
 typedef struct mrt_plan_memory {
     mrt_bump bump;
-    int32_t cap_tensors, cap_steps, cap_inputs, cap_outputs;
+    int32_t cap_tensors, cap_steps, cap_inputs, cap_outputs, cap_symbols, cap_terms;
     bool invalid;          /* a build call was wrong; finalize reports it */
     char problem[160];
     bool finalized;
-    const float **widened; /* per tensor: f32 copy of an f16/bf16 constant, or NULL */
+    const float **widened; /* per tensor: f32 copy of an f16, bf16 or f64 constant, or NULL */
     int32_t *names;        /* hash table of tensor ids + 1, size a power of two */
     uint32_t name_slots;
     int32_t *alias_first;  /* aliases of root r: alias_ids[alias_first[r] .. alias_first[r+1]) */
     int32_t *alias_ids;
     int32_t max_in, max_out;
+    /* Sizes that depend on data; NULL when the plan has no symbols. */
+    int32_t *term_first;    /* terms of tensor t: live_terms[term_first[t] .. term_first[t+1]) */
+    mrt_live_term *live_terms; /* sorted by tensor, with one for each symbol's own dimension */
+    int32_t *step_symbol;   /* per step: a symbol that it defines, or -1 */
+    int32_t *symbol_next;   /* another one of the same step, or -1 */
+    uint8_t *step_live;     /* per step: an operand has a size that depends on data */
 } mrt_plan_memory;
 
 /* --- finalize, in this order --- */
 
 /* Ids, kinds, order, aliases, arity, bytes; sets root, def_step, last_step, bytes. */
 mrt_status mrt_plan_check_graph(mrt_plan *plan, mrt_error *err);
+/* Symbols and terms: ids, order, bounds; sets the indexes of mrt_plan_memory. */
+mrt_status mrt_plan_check_live(mrt_plan *plan, mrt_error *err);
+/* Shape of a tensor while the symbols have the sizes live[n_symbols]. */
+void mrt_plan_live_shape(const mrt_plan *plan, int32_t tensor, const int64_t *live,
+                         mrt_shape *out);
+/* True when a dimension of the tensor depends on data. */
+static inline bool mrt_plan_is_live(const mrt_plan *plan, int32_t tensor) {
+    const mrt_plan_memory *memory = plan->memory;
+    return memory->term_first != NULL &&
+           memory->term_first[tensor] < memory->term_first[tensor + 1];
+}
 /* Kernels, with shapes only; sets scratch of every step. */
 mrt_status mrt_plan_check_kernels(mrt_plan *plan, mrt_error *err);
 /* Offsets and arena sizes. */

@@ -6,10 +6,10 @@ typedef struct dtype_row {
     const char *text;
 } dtype_row;
 
-/* Indexed by the pinned code; is_float follows from the first letter pair of the text. */
+/* Indexed by the pinned code; is_float follows from the first letter of the text. */
 static const dtype_row rows[] = {
 #define X(name, code, bytes, text, descr)                                                          \
-    [code] = {bytes, text[0] == 'f' || text[0] == 'b', text},
+    [code] = {bytes, (text[0] == 'f' || text[0] == 'b') && bytes > 1, text},
     MRT_DTYPE_LIST(X)
 #undef X
 };
@@ -35,6 +35,10 @@ const char *mrt_dtype_name(mrt_dtype dtype) {
 bool mrt_dtype_is_float(mrt_dtype dtype) {
     const dtype_row *row = find(dtype);
     return row != NULL && row->is_float;
+}
+
+bool mrt_dtype_is_number(mrt_dtype dtype) {
+    return dtype > MRT_DTYPE_NONE && dtype <= MRT_BOOL;
 }
 
 int64_t mrt_shape_range(const mrt_shape *shape, int first, int last) {

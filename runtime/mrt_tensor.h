@@ -6,7 +6,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* name, pinned code (stored in bundles), bytes per element, text (as in IR), numpy descr */
+/* name, pinned code (stored in bundles), bytes per element, text (as in IR), numpy descr. The types
+ * behind BOOL are only stored, moved and converted (runtime/mrt_small.h): tables of functions end
+ * with BOOL. */
 #define MRT_DTYPE_LIST(X)                                                                          \
     X(F32, 1, 4, "f32", "<f4")                                                                     \
     X(F16, 2, 2, "f16", "<f2")                                                                     \
@@ -20,7 +22,19 @@
     X(U32, 10, 4, "u32", "<u4")                                                                    \
     X(I64, 11, 8, "i64", "<i8")                                                                    \
     X(U64, 12, 8, "u64", "<u8")                                                                    \
-    X(BOOL, 13, 1, "i1", "|b1")
+    X(BOOL, 13, 1, "i1", "|b1")                                                                    \
+    X(F8E4M3FN, 14, 1, "f8E4M3FN", "|u1")                                                          \
+    X(F8E4M3FNUZ, 15, 1, "f8E4M3FNUZ", "|u1")                                                      \
+    X(F8E5M2, 16, 1, "f8E5M2", "|u1")                                                              \
+    X(F8E5M2FNUZ, 17, 1, "f8E5M2FNUZ", "|u1")                                                      \
+    X(F8E8M0FNU, 18, 1, "f8E8M0FNU", "|u1")                                                        \
+    X(F6E2M3FN, 19, 1, "f6E2M3FN", "|u1")                                                          \
+    X(F6E3M2FN, 20, 1, "f6E3M2FN", "|u1")                                                          \
+    X(F4E2M1FN, 21, 1, "f4E2M1FN", "|u1")                                                          \
+    X(I4, 22, 1, "i4", "|i1")                                                                      \
+    X(U4, 23, 1, "u4", "|u1")                                                                      \
+    X(I2, 24, 1, "i2", "|i1")                                                                      \
+    X(U2, 25, 1, "u2", "|u1")
 
 typedef enum mrt_dtype {
     MRT_DTYPE_NONE = 0,
@@ -33,8 +47,10 @@ typedef enum mrt_dtype {
 size_t mrt_dtype_bytes(mrt_dtype dtype);
 /* Text form ("f32", "u8", ...); "?" for an unknown code. */
 const char *mrt_dtype_name(mrt_dtype dtype);
-/* True for f32, f16, bf16, f64. */
+/* True for f32, f16, bf16, f64: the floats that are computed with. */
 bool mrt_dtype_is_float(mrt_dtype dtype);
+/* True for the types that kernels compute with: all up to BOOL. */
+bool mrt_dtype_is_number(mrt_dtype dtype);
 
 #define MRT_MAX_RANK 8
 

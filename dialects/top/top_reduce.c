@@ -161,7 +161,8 @@ mica_status mica_plan_topk(const mica_op *op, mica_planner *planner) {
 mica_status mica_plan_cumsum(const mica_op *op, mica_planner *planner) {
     MICA_TRY(mica_plan_no_quant(planner, op));
     const mrt_axis_params params = {.axis = mica_op_axis_of(op),
-                                    .flag = mica_op_bool(op, "exclusive"),
+                                    .flag = (mica_op_bool(op, "exclusive") ? 1 : 0) |
+                                            (strstr(op->name, "CumProd") != NULL ? 2 : 0),
                                     .flag2 = mica_op_bool(op, "reverse")};
     return mica_planner_step(planner, op, MRT_K_cumsum, &params);
 }

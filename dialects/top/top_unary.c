@@ -3,7 +3,10 @@
 #include "dialects/hooks.h"
 #include "dialects/plan_util.h"
 
+#include "runtime/mrt_small.h"
+
 #include <math.h>
+#include <string.h>
 
 /* --- shapes shared by many families ----------------------------------------------------------- */
 
@@ -55,8 +58,48 @@ mica_status mica_infer_dtype_cast(const mica_op *op, mica_type *out_results) {
 
 mica_status mica_plan_dtype_cast(const mica_op *op, mica_planner *planner) {
     MICA_TRY(mica_plan_no_quant(planner, op));
-    const mrt_cast_params params = {0};
+    const char *round = mica_op_str(op, "round_mode");
+    const mrt_cast_params params = {
+        .flags = (mica_op_bool(op, "saturate") ? 0 : MRT_CAST_NO_SATURATE) |
+                 (strcmp(round, "down") == 0      ? MRT_CAST_ROUND_DOWN
+                  : strcmp(round, "nearest") == 0 ? MRT_CAST_ROUND_NEAREST
+                                                  : 0)};
     return mica_planner_step(planner, op, MRT_K_cast, &params);
+}
+
+/* --- BitCast ---------------------------------------------------------------------------------- */
+
+static int element_bits(mrt_dtype dtype) {
+    const int small = mrt_small_bits(dtype);
+    return small != 0 ? small : 8 * (int)mrt_dtype_bytes(dtype);
+}
+
+mica_status mica_verify_bit_cast(const mica_op *op) {
+    MICA_TRY(mica_verify_dtype_cast(op));
+    const mrt_dtype from = mica_dtype_of(mica_type_element(mica_op_operand(op, 0)->type));
+    const mrt_dtype to = mica_dtype_of_name(mica_op_str(op, "to"));
+    if (from != MRT_DTYPE_NONE && element_bits(from) != element_bits(to)) {
+        return mica_op_error(op, "expects an element type of %d bits in attribute 'to', got \"%s\"",
+                             element_bits(from), mica_op_str(op, "to"));
+    }
+    return MICA_OK;
+}
+
+/* A view of the bytes; a small integer is extended to its byte, which a conversion from u8 does, and
+ * so does one to bool, whose bytes are 0 and 1. */
+mica_status mica_plan_bit_cast(const mica_op *op, mica_planner *planner) {
+    MICA_TRY(mica_plan_no_quant(planner, op));
+    mrt_tensor info = mica_planner_info(planner, mica_op_result(op, 0));
+    if (!mrt_dtype_is_small_int(info.dtype) && info.dtype != MRT_BOOL) {
+        return mica_planner_alias(planner, op);
+    }
+    info.dtype = MRT_U8;
+    info.name = NULL;
+    const int32_t in = mica_planner_value(planner, mica_op_operand(op, 0));
+    const int32_t view = mica_planner_view(planner, &info, in);
+    const int32_t out = mica_planner_value(planner, mica_op_result(op, 0));
+    const mrt_cast_params params = {0};
+    return mica_planner_step_ids(planner, op, MRT_K_cast, &params, &view, 1, &out, 1);
 }
 
 /* --- functions -------------------------------------------------------------------------------- */

@@ -66,6 +66,14 @@ void mica_onnx_bind(mica_onnx_node *node, size_t i, mica_value *value) {
     mica_onnx_define(im, mica_onnx_out_name(node, i), value);
 }
 
+void mica_onnx_bind_entry(mica_onnx_node *node, size_t i, mica_onnx_entry *entry) {
+    if (entry != NULL && entry->value != NULL) {
+        mica_onnx_bind(node, i, entry->value);
+    } else if (entry != NULL && !node->failed && mica_onnx_has_out(node, i)) {
+        mica_onnx_define_entry(node->importer, mica_onnx_out_name(node, i), entry);
+    }
+}
+
 static mica_loc result_loc(mica_onnx_node *node, const char *suffix, size_t n_results) {
     mica_context *context = node->importer->context;
     if (n_results <= 1) {
@@ -82,15 +90,6 @@ static mica_loc result_loc(mica_onnx_node *node, const char *suffix, size_t n_re
 }
 
 /* --- ops ------------------------------------------------------------------------------------- */
-static bool all_constant(mica_value *const *operands, size_t count) {
-    for (size_t i = 0; i < count; i++) {
-        if (operands[i] != NULL && !mica_is_weight(operands[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
 mica_op *mica_onnx_op(mica_onnx_node *node, const char *op, const char *suffix,
                       mica_value *const *operands, size_t n_operands, size_t n_results) {
     if (node->failed) {
@@ -98,12 +97,8 @@ mica_op *mica_onnx_op(mica_onnx_node *node, const char *op, const char *suffix,
     }
     mica_onnx_importer *im = node->importer;
     mica_value **all = mica_arena_array(im->arena, n_operands, sizeof *all);
-    const bool constant = all_constant(operands, n_operands);
     for (size_t i = 0; i < n_operands; i++) {
         all[i] = operands[i];
-        if (!constant && mica_onnx_type(all[i]) == MRT_F64 && strcmp(op, "top.DtypeCast") != 0) {
-            all[i] = mica_onnx_cast(node, "single", all[i], MRT_F32);
-        }
         if (all[i] == NULL) {
             all[i] = mica_top_none(&im->builder);
         }
@@ -287,13 +282,24 @@ mica_value *mica_onnx_expand(mica_onnx_node *node, const char *suffix, mica_valu
     return mica_onnx_done(node, op);
 }
 
-mica_value *mica_onnx_cast(mica_onnx_node *node, const char *suffix, mica_value *x, mrt_dtype to) {
+mica_value *mica_onnx_cast_by(mica_onnx_node *node, const char *suffix, mica_value *x, mrt_dtype to,
+                              bool saturate, const char *round) {
     if (node->failed || x == NULL || mica_onnx_type(x) == to) {
         return node->failed ? NULL : x;
     }
     mica_op *op = mica_onnx_op(node, "top.DtypeCast", suffix, &x, 1, 1);
     mica_op_set_str(op, "to", mrt_dtype_name(to));
+    if (!saturate) {
+        mica_op_set_bool(op, "saturate", false);
+    }
+    if (to == MRT_F8E8M0FNU) {
+        mica_op_set_str(op, "round_mode", round);
+    }
     return mica_onnx_done(node, op);
+}
+
+mica_value *mica_onnx_cast(mica_onnx_node *node, const char *suffix, mica_value *x, mrt_dtype to) {
+    return mica_onnx_cast_by(node, suffix, x, to, true, "up");
 }
 
 mica_value *mica_onnx_reduce(mica_onnx_node *node, const char *suffix, mica_value *x,

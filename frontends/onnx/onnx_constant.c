@@ -95,7 +95,7 @@ mica_status mica_onnx_convert_eye_like(mica_onnx_node *node) {
     const int64_t k = mica_onnx_attr_i(node, "k", 0);
     const int64_t wanted = mica_onnx_attr_i(node, "dtype", 0);
     const bool given = mica_onnx_has_attr(node, "dtype");
-    const mrt_dtype type = given ? mica_onnx_computed(mica_onnx_dtype((int32_t)wanted), true)
+    const mrt_dtype type = given ? mica_onnx_computed(mica_onnx_dtype((int32_t)wanted))
                                  : mica_onnx_type(x);
     MICA_TRY(mica_onnx_finish(node));
     if (shape.rank != 2 || type == MRT_DTYPE_NONE) {
@@ -160,7 +160,7 @@ mica_status mica_onnx_convert_window(mica_onnx_node *node) {
                  {"blackman", 0.42, 0.5, 0.08}};
     const int64_t size = mica_onnx_const_i64(node, 0, 0);
     const int64_t wanted = mica_onnx_attr_i(node, "output_datatype", 1);
-    const mrt_dtype type = mica_onnx_computed(mica_onnx_dtype((int32_t)wanted), true);
+    const mrt_dtype type = mica_onnx_computed(mica_onnx_dtype((int32_t)wanted));
     const bool periodic = mica_onnx_attr_bool(node, "periodic", true);
     if (type == MRT_DTYPE_NONE) {
         return mica_onnx_error(node, "attribute 'output_datatype' has an unsupported value");

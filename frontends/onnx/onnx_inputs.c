@@ -7,6 +7,10 @@
 #include <inttypes.h>
 #include <string.h>
 
+/* What an entry of the list is. A sequence becomes one input per element; SEQUENCE and ABSENT make
+ * none, they only stand for the name. */
+typedef enum role { TENSOR, ELEMENT, SEQUENCE, ABSENT } role;
+
 /* One input to be made. */
 typedef struct input {
     const char *name;
@@ -14,6 +18,9 @@ typedef struct input {
     const mica_ndarray *constant;
     mrt_dtype dtype;
     mrt_shape shape;
+    role role;
+    mica_onnx_shape_item *item; /* that names a sequence or an optional */
+    size_t count;               /* SEQUENCE: of its elements, which stand before it */
 } input;
 typedef MICA_VEC(input) input_list;
 
@@ -36,8 +43,8 @@ static const mica_ndarray *find_constant(const mica_onnx_importer *im, const cha
     return NULL;
 }
 
-static mica_status add_input(mica_onnx_importer *im, input_list *list, const char *name,
-                             const Onnx__TypeProto *type) {
+static mica_status push_input(mica_onnx_importer *im, input_list *list, input in) {
+    const char *name = in.name;
     if (name == NULL || name[0] == '\0') {
         return mica_emit_error(im->context, im->loc, "graph input %zu has no name", list->len);
     }
@@ -46,8 +53,71 @@ static mica_status add_input(mica_onnx_importer *im, input_list *list, const cha
             return mica_emit_error(im->context, im->loc, "two graph inputs are called '%s'", name);
         }
     }
-    mica_vec_push(list, (input){name, type, find_constant(im, name), MRT_DTYPE_NONE, {0}});
+    in.constant = in.role == TENSOR || in.role == ELEMENT ? find_constant(im, name) : NULL;
+    mica_vec_push(list, in);
     return MICA_OK;
+}
+
+/* The item of input_shapes that names an input. */
+static mica_onnx_shape_item *find_named(const mica_onnx_shape_list *items, const char *name) {
+    for (size_t i = items->len; i-- > 0;) {
+        mica_onnx_shape_item *item = &items->data[i];
+        if (item->name != NULL && !item->symbol && strcmp(item->name, name) == 0) {
+            item->used = true;
+            return item;
+        }
+    }
+    return NULL;
+}
+
+/* Inputs "name.0", "name.1", ... with the shapes that the options give. */
+static mica_status add_sequence(mica_onnx_importer *im, input_list *list, const char *name,
+                                const Onnx__TypeProto *element, mica_onnx_shape_item *item,
+                                bool optional) {
+    if (element == NULL || item == NULL || (!item->list && item->shape.rank > 0)) {
+        return mica_emit_error(im->context, im->loc,
+                               "input '%s' is a sequence; give one shape per element as "
+                               "input_shapes '%s:[[...],[...]]'%s%s%s", name, name,
+                               optional ? ", or '" : "", optional ? name : "",
+                               optional ? ":none' without it" : "");
+    }
+    for (size_t k = 0; k < item->n_shapes; k++) {
+        const char *part = mica_arena_printf(im->arena, "%s.%zu", name, k);
+        if (mica_map_has(im->names, part)) {
+            return mica_emit_error(im->context, im->loc,
+                                   "element %zu of input '%s' would be called '%s', as another "
+                                   "tensor is", k, name, part);
+        }
+        mica_map_set(im->names, part, NULL);
+        MICA_TRY(push_input(im, list, (input){.name = part, .type = element, .role = ELEMENT,
+                                              .item = item, .shape = item->shapes[k]}));
+    }
+    return push_input(im, list, (input){.name = name, .type = element, .role = SEQUENCE,
+                                        .item = item, .count = item->n_shapes});
+}
+
+static mica_status add_input(mica_onnx_importer *im, const mica_onnx_shape_list *items,
+                             input_list *list, const char *name, const Onnx__TypeProto *type) {
+    if (name == NULL || name[0] == '\0') {
+        return mica_emit_error(im->context, im->loc, "graph input %zu has no name", list->len);
+    }
+    const bool optional =
+        type != NULL && type->value_case == ONNX__TYPE_PROTO__VALUE_OPTIONAL_TYPE;
+    mica_onnx_shape_item *item = find_named(items, name);
+    if (optional && item != NULL && item->none) {
+        return push_input(im, list, (input){.name = name, .role = ABSENT});
+    }
+    type = optional && type->optional_type->elem_type != NULL ? type->optional_type->elem_type
+                                                              : type;
+    if (type != NULL && type->value_case == ONNX__TYPE_PROTO__VALUE_SEQUENCE_TYPE) {
+        return add_sequence(im, list, name, type->sequence_type->elem_type, item, optional);
+    }
+    if (item != NULL && (item->none || item->list)) {
+        return mica_emit_error(im->context, im->loc,
+                               "input '%s' is a tensor, input_shapes gives %s for it, expected "
+                               "'%s:[...]'", name, item->none ? "'none'" : "a list of shapes", name);
+    }
+    return push_input(im, list, (input){.name = name, .type = type});
 }
 
 /* Tensor names that an input may be cut at. */
@@ -71,7 +141,7 @@ static const char *nearest_cut(const Onnx__GraphProto *graph, const char *name, 
 }
 
 static mica_status cut_inputs(mica_onnx_importer *im, const Onnx__GraphProto *graph,
-                              input_list *out) {
+                              const mica_onnx_shape_list *items, input_list *out) {
     for (size_t i = 0; i < im->options->n_input_names; i++) {
         const char *name = im->options->input_names[i];
         bool known = false;
@@ -85,20 +155,20 @@ static mica_status cut_inputs(mica_onnx_importer *im, const Onnx__GraphProto *gr
         const Onnx__TypeProto *type = find_type(graph->input, graph->n_input, name);
         type = type != NULL ? type : find_type(graph->value_info, graph->n_value_info, name);
         type = type != NULL ? type : find_type(graph->output, graph->n_output, name);
-        MICA_TRY(add_input(im, out, name, type));
+        MICA_TRY(add_input(im, items, out, name, type));
     }
     return MICA_OK;
 }
 
 static mica_status list_inputs(mica_onnx_importer *im, const Onnx__GraphProto *graph,
-                               input_list *out) {
+                               const mica_onnx_shape_list *items, input_list *out) {
     if (im->options->n_input_names > 0) {
-        return cut_inputs(im, graph, out);
+        return cut_inputs(im, graph, items, out);
     }
     for (size_t i = 0; i < graph->n_input; i++) {
         const char *name = graph->input[i]->name;
         if (name == NULL || !mica_map_has(im->scope->entries, name)) {
-            MICA_TRY(add_input(im, out, name, graph->input[i]->type));
+            MICA_TRY(add_input(im, items, out, name, graph->input[i]->type));
         }
     }
     return MICA_OK;
@@ -112,8 +182,8 @@ static mica_status check_type(mica_onnx_importer *im, input *in) {
     }
     if (in->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE) {
         return mica_emit_error(im->context, im->loc,
-                               "input '%s' is no tensor; sequences, maps, optional and sparse "
-                               "values are not supported", in->name);
+                               "input '%s' is no tensor; maps, sparse values and sequences of "
+                               "sequences are not supported", in->name);
     }
     const Onnx__TypeProto__Tensor *tensor = in->type->tensor_type;
     in->dtype = mica_onnx_dtype(tensor->elem_type);
@@ -122,7 +192,7 @@ static mica_status check_type(mica_onnx_importer *im, input *in) {
                                "input '%s' has element type %s, which is not supported", in->name,
                                mica_onnx_dtype_name(im->arena, tensor->elem_type));
     }
-    in->dtype = mica_onnx_computed(in->dtype, in->constant != NULL);
+    in->dtype = mica_onnx_computed(in->dtype);
     return MICA_OK;
 }
 
@@ -200,25 +270,24 @@ static mica_status shape_from_model(mica_onnx_importer *im, const mica_onnx_shap
     return MICA_OK;
 }
 
-static mica_status shape_from_option(mica_onnx_importer *im, const mica_onnx_shape_item *item,
-                                     input *in) {
+static mica_status shape_from_option(mica_onnx_importer *im, const mrt_shape *given, input *in) {
     const Onnx__TensorShapeProto *shape = declared_shape(in);
-    in->shape = item->shape;
+    in->shape = *given;
     if (shape == NULL) {
         return MICA_OK;
     }
-    if (shape->n_dim != (size_t)item->shape.rank) {
+    if (shape->n_dim != (size_t)in->shape.rank) {
         return mica_emit_error(im->context, im->loc,
                                "input '%s' has rank %zu in the model, input_shapes gives rank %d",
-                               in->name, shape->n_dim, item->shape.rank);
+                               in->name, shape->n_dim, in->shape.rank);
     }
     for (size_t i = 0; i < shape->n_dim; i++) {
         const Onnx__TensorShapeProto__Dimension *dim = shape->dim[i];
         if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE &&
-            dim->dim_value >= 0 && dim->dim_value != item->shape.dims[i]) {
+            dim->dim_value >= 0 && dim->dim_value != in->shape.dims[i]) {
             mica_emit(im->context, MICA_WARNING, im->loc,
                       "input '%s': dimension %zu is %" PRId64 " in the model, using %" PRId64
-                      " of input_shapes", in->name, i, dim->dim_value, item->shape.dims[i]);
+                      " of input_shapes", in->name, i, dim->dim_value, in->shape.dims[i]);
         }
     }
     return MICA_OK;
@@ -237,10 +306,13 @@ static mica_status check_unused(mica_onnx_importer *im, const mica_onnx_shape_li
                                    inputs->len);
         }
         const char **names = mica_arena_array(im->arena, inputs->len, sizeof *names);
+        size_t n = 0;
         for (size_t k = 0; k < inputs->len; k++) {
-            names[k] = inputs->data[k].name;
+            if (inputs->data[k].role != ELEMENT) {
+                names[n++] = inputs->data[k].name;
+            }
         }
-        const char *near = mica_nearest(item->name, names, inputs->len);
+        const char *near = mica_nearest(item->name, names, n);
         return mica_emit_error(im->context, im->loc,
                                "input_shapes names '%s', which is no input%s%s%s", item->name,
                                near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
@@ -249,37 +321,32 @@ static mica_status check_unused(mica_onnx_importer *im, const mica_onnx_shape_li
     return MICA_OK;
 }
 
-static mica_status resolve_inputs(mica_onnx_importer *im, input_list *inputs) {
-    mica_onnx_shape_list items = {0};
-    mica_error err = {0};
-    const char *text = im->options->input_shapes != NULL ? im->options->input_shapes : "";
-    mica_status status = mica_onnx_parse_shapes(im->arena, text, &items, &err);
-    if (status != MICA_OK) {
-        mica_emit_error(im->context, im->loc, "%s", err.text);
-    }
+static mica_status resolve_inputs(mica_onnx_importer *im, const mica_onnx_shape_list *items,
+                                  input_list *inputs) {
     size_t position = 0;
-    for (size_t i = 0; i < inputs->len && status == MICA_OK; i++) {
+    for (size_t i = 0; i < inputs->len; i++) {
         input *in = &inputs->data[i];
-        status = check_type(im, in);
-        if (status == MICA_OK && in->constant == NULL) {
-            const mica_onnx_shape_item *item = find_item(&items, in->name, position++);
-            status = item != NULL ? shape_from_option(im, item, in)
-                                  : shape_from_model(im, &items, in);
+        if (in->role == ABSENT) {
+            continue;
+        }
+        MICA_TRY(check_type(im, in));
+        if (in->role == ELEMENT && in->constant == NULL) {
+            MICA_TRY(shape_from_option(im, &in->shape, in));
+        } else if (in->role == TENSOR && in->constant == NULL) {
+            const mica_onnx_shape_item *item = find_item(items, in->name, position++);
+            MICA_TRY(item != NULL ? shape_from_option(im, &item->shape, in)
+                                  : shape_from_model(im, items, in));
         }
         int64_t bytes = 0;
-        if (status == MICA_OK && !mrt_shape_bytes(&in->shape, in->dtype, &bytes)) {
-            status = mica_emit_error(im->context, im->loc, "input '%s' is too large", in->name);
+        if (!mrt_shape_bytes(&in->shape, in->dtype, &bytes)) {
+            return mica_emit_error(im->context, im->loc, "input '%s' is too large", in->name);
         }
     }
-    if (status == MICA_OK) {
-        status = check_unused(im, &items, inputs);
-    }
-    mica_vec_free(&items);
-    return status;
+    return check_unused(im, items, inputs);
 }
 
 /* --- IR -------------------------------------------------------------------------------------- */
-static mica_status make_constant(mica_onnx_importer *im, const input *in) {
+static mica_status make_constant(mica_onnx_importer *im, const input *in, mica_value **out) {
     const mica_ndarray *array = in->constant;
     mica_onnx_tensor t = {.dtype = mica_onnx_dtype(in->type != NULL
                                                        ? in->type->tensor_type->elem_type
@@ -291,19 +358,23 @@ static mica_status make_constant(mica_onnx_importer *im, const input *in) {
                                in->name, array->descr, mrt_dtype_name(t.dtype));
     }
     mica_onnx_widen(im->arena, &t);
-    mica_onnx_define(im, in->name,
-                     mica_top_weight(&im->builder, mica_onnx_unique(im, in->name),
-                                     mica_type_of_dtype(im->context, t.dtype), array->rank,
-                                     array->dims, t.data));
+    *out = mica_top_weight(&im->builder,
+                           in->role == ELEMENT ? in->name : mica_onnx_unique(im, in->name),
+                           mica_type_of_dtype(im->context, t.dtype), array->rank, array->dims,
+                           t.data);
     return MICA_OK;
 }
 
-static void make_input(mica_onnx_importer *im, const input *in, mica_value *argument) {
+static mica_value *make_input(mica_onnx_importer *im, const input *in, mica_value *argument) {
     const mica_loc loc = mica_loc_name(im->context, in->name, NULL);
     const mica_op_state state = {.name = "top.Input", .loc = loc, .operands = &argument,
                                  .n_operands = 1, .results = &argument->type, .n_results = 1};
     mica_map_set(im->names, in->name, NULL);
-    mica_onnx_define(im, in->name, mica_op_result(mica_build(&im->builder, &state), 0));
+    return mica_op_result(mica_build(&im->builder, &state), 0);
+}
+
+static bool is_argument(const input *in) {
+    return in->constant == NULL && (in->role == TENSOR || in->role == ELEMENT);
 }
 
 static mica_status build(mica_onnx_importer *im, const input_list *inputs, mica_op **out_func) {
@@ -312,7 +383,7 @@ static mica_status build(mica_onnx_importer *im, const input_list *inputs, mica_
     size_t n = 0;
     for (size_t i = 0; i < inputs->len; i++) {
         const input *in = &inputs->data[i];
-        if (in->constant == NULL) {
+        if (is_argument(in)) {
             types[n] = mica_type_tensor(im->context, in->shape.rank, in->shape.dims,
                                         mica_type_of_dtype(im->context, in->dtype), NULL);
             locs[n++] = mica_loc_name(im->context, in->name, NULL);
@@ -323,12 +394,23 @@ static mica_status build(mica_onnx_importer *im, const input_list *inputs, mica_
                                 mica_loc_unknown(im->context));
     mica_block *body = mica_func_body(*out_func);
     im->builder = mica_builder_at_end(im->module, body);
+    mica_value **values = mica_arena_array(im->arena, inputs->len, sizeof *values);
     n = 0;
     for (size_t i = 0; i < inputs->len; i++) {
-        if (inputs->data[i].constant != NULL) {
-            MICA_TRY(make_constant(im, &inputs->data[i]));
-        } else {
-            make_input(im, &inputs->data[i], body->args[n++]);
+        const input *in = &inputs->data[i];
+        if (in->constant != NULL) {
+            MICA_TRY(make_constant(im, in, &values[i]));
+        } else if (is_argument(in)) {
+            values[i] = make_input(im, in, body->args[n++]);
+        }
+        if (in->role == TENSOR) {
+            mica_onnx_define(im, in->name, values[i]);
+        } else if (in->role == SEQUENCE) {
+            mica_value *const *items = values + i - in->count;
+            mica_onnx_define_entry(im, in->name,
+                                   mica_onnx_sequence_entry(im, in->dtype, items, in->count));
+        } else if (in->role == ABSENT) {
+            mica_onnx_define_entry(im, in->name, mica_onnx_absent_entry(im));
         }
     }
     return MICA_OK;
@@ -337,13 +419,23 @@ static mica_status build(mica_onnx_importer *im, const input_list *inputs, mica_
 mica_status mica_onnx_make_inputs(mica_onnx_importer *im, const Onnx__GraphProto *graph,
                                   mica_op **out_func) {
     input_list inputs = {0};
-    mica_status status = list_inputs(im, graph, &inputs);
+    mica_onnx_shape_list items = {0};
+    mica_error err = {0};
+    const char *text = im->options->input_shapes != NULL ? im->options->input_shapes : "";
+    mica_status status = mica_onnx_parse_shapes(im->arena, text, &items, &err);
+    if (status != MICA_OK) {
+        mica_emit_error(im->context, im->loc, "%s", err.text);
+    }
     if (status == MICA_OK) {
-        status = resolve_inputs(im, &inputs);
+        status = list_inputs(im, graph, &items, &inputs);
+    }
+    if (status == MICA_OK) {
+        status = resolve_inputs(im, &items, &inputs);
     }
     if (status == MICA_OK) {
         status = build(im, &inputs, out_func);
     }
+    mica_vec_free(&items);
     mica_vec_free(&inputs);
     return status;
 }

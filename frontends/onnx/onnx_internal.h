@@ -11,12 +11,14 @@
 #include "dialects/top/top.h"
 #include "frontends/onnx/onnx.h"
 #include "onnx/onnx.pb-c.h"
+#include "utils/file.h"
 #include "utils/map.h"
+#include "utils/strbuf.h"
 #include "utils/vec.h"
 
 enum {
     MICA_ONNX_MIN_OPSET = 1,
-    MICA_ONNX_MAX_OPSET = 25,
+    MICA_ONNX_MAX_OPSET = 28,
     MICA_ONNX_MAX_NESTING = 100, /* messages inside messages; 5 per level of subgraphs */
 };
 
@@ -29,10 +31,21 @@ typedef struct mica_onnx_tensor {
     const void *data; /* never NULL */
 } mica_onnx_tensor;
 
-/* What a name in scope stands for: a value, or an initializer that has no value yet. */
+/* A list of tensors. It exists only while importing: no op knows it. Never changed once made. */
+typedef struct mica_onnx_sequence {
+    mrt_dtype dtype; /* of all elements; NONE when there is no element to tell */
+    size_t count;
+    mica_value *const *items;
+} mica_onnx_sequence;
+
+/* What a name in scope stands for: a tensor, maybe an initializer that has no value yet, or what
+ * only the importer knows, a sequence or an optional without element. (An optional that has one is
+ * the same as its element.) */
 typedef struct mica_onnx_entry {
     mica_value *value;
     const Onnx__TensorProto *initializer;
+    const mica_onnx_sequence *sequence;
+    bool absent;
 } mica_onnx_entry;
 
 /* Names visible to nodes; a subgraph sees the names of the graphs around it. */
@@ -51,6 +64,7 @@ typedef struct mica_onnx_importer {
     const mica_onnx_options *options;
     const char *path;
     mica_loc loc; /* the file, for messages */
+    const mica_mapped *file; /* the model's; tensors point into it */
     Onnx__ModelProto *model;
     mica_module *module;
     mica_builder builder;
@@ -60,6 +74,7 @@ typedef struct mica_onnx_importer {
     mica_map *externals; /* external data files: mica_mapped */
     mica_map *borrowed;  /* constants whose bytes belong to the model, not to the store */
     int depth;           /* of inlined functions and subgraphs */
+    size_t n_items;      /* elements of all sequences made so far */
     size_t n_nodes;      /* converted so far, subgraphs included: bounds unrolling */
 } mica_onnx_importer;
 
@@ -114,6 +129,10 @@ mica_status mica_onnx_read(mica_onnx_importer *importer);
 /* Walks the bytes of a message along its descriptor without recursion: lengths, nesting. */
 mica_status mica_onnx_scan(const ProtobufCMessageDescriptor *descriptor, const uint8_t *data,
                            size_t size, mica_error *err);
+/* Copies a scanned ModelProto without its raw tensor data, which are replaced by their places. */
+void mica_onnx_slim(const uint8_t *data, size_t size, mica_strbuf *out);
+/* Makes these places pointers into `data` again, in a message unpacked from the copy. */
+void mica_onnx_attach(ProtobufCMessage *message, const uint8_t *data, ProtobufCAllocator *allocator);
 /* Version of the default domain in an import list; 0 when it is missing. */
 int64_t mica_onnx_opset(Onnx__OperatorSetIdProto *const *imports, size_t count);
 /* The same of any domain. */
@@ -121,9 +140,8 @@ int64_t mica_onnx_version(Onnx__OperatorSetIdProto *const *imports, size_t count
                           const char *domain);
 /* Runtime type of an ONNX data type; MRT_DTYPE_NONE when it has none. */
 mrt_dtype mica_onnx_dtype(int32_t data_type);
-/* Type in which values are computed: f32 for half floats, and for f64 unless `constant` (sizes are
- * sometimes computed in double precision). */
-mrt_dtype mica_onnx_computed(mrt_dtype dtype, bool constant);
+/* Type in which values are computed: f32 for half floats. */
+mrt_dtype mica_onnx_computed(mrt_dtype dtype);
 /* "FLOAT", "STRING", ... or "type 99". */
 const char *mica_onnx_dtype_name(mica_arena *arena, int32_t data_type);
 /* Checks a tensor and gives its elements. `directory` holds external data. Emits nothing. */
@@ -140,7 +158,11 @@ mica_status mica_onnx_tensor_inline(mica_arena *arena, const Onnx__TensorProto *
 typedef struct mica_onnx_shape_item {
     const char *name; /* NULL: by position; symbolic dimension: its name */
     bool symbol;
+    bool none;        /* an optional input without element */
+    bool list;        /* one shape per element of a sequence */
     mrt_shape shape;  /* symbol: dims[0] is the value */
+    const mrt_shape *shapes; /* of the elements */
+    size_t n_shapes;
     bool used;
 } mica_onnx_shape_item;
 typedef MICA_VEC(mica_onnx_shape_item) mica_onnx_shape_list;
@@ -166,6 +188,10 @@ mica_status mica_onnx_convert_nodes(mica_onnx_importer *importer, const mica_onn
 mica_status mica_onnx_inline_function(mica_onnx_node *node, bool *out_done);
 /* Runs a subgraph in a scope of its own: `inputs` are bound to the graph's inputs in order, its
  * outputs are written to `outputs`. `tag` makes its tensor names unique. */
+mica_status mica_onnx_run_entries(mica_onnx_node *node, const Onnx__GraphProto *graph,
+                                  mica_onnx_entry *const *inputs, size_t n_inputs,
+                                  mica_onnx_entry **outputs, size_t n_outputs, const char *tag);
+/* The same where all inputs and outputs are tensors. */
 mica_status mica_onnx_run_graph(mica_onnx_node *node, const Onnx__GraphProto *graph,
                                 mica_value *const *inputs, size_t n_inputs, mica_value **outputs,
                                 size_t n_outputs, const char *tag);
@@ -175,6 +201,8 @@ mica_onnx_scope *mica_onnx_push_scope(mica_onnx_importer *importer, const char *
 void mica_onnx_pop_scope(mica_onnx_importer *importer);
 mica_onnx_entry *mica_onnx_lookup(const mica_onnx_scope *scope, const char *name);
 void mica_onnx_define(mica_onnx_importer *importer, const char *name, mica_value *value);
+void mica_onnx_define_entry(mica_onnx_importer *importer, const char *name,
+                            mica_onnx_entry *entry);
 /* Value of an entry; makes the top.Weight of an initializer. NULL after a diagnostic. */
 mica_value *mica_onnx_entry_value(mica_onnx_importer *importer, const char *name,
                                   mica_onnx_entry *entry);
@@ -188,6 +216,8 @@ const char *mica_onnx_unique(mica_onnx_importer *importer, const char *name);
 mica_status mica_onnx_error(mica_onnx_node *node, const char *format, ...) MICA_PRINTF(2, 3);
 /* Input i, or NULL when it is absent. */
 mica_value *mica_onnx_in(mica_onnx_node *node, size_t i);
+/* The same where it may also be a sequence or an optional. */
+mica_onnx_entry *mica_onnx_in_entry(mica_onnx_node *node, size_t i);
 size_t mica_onnx_n_in(const mica_onnx_node *node);
 size_t mica_onnx_n_out(const mica_onnx_node *node);
 /* Name of input or output i in the model; "" when absent. */
@@ -197,6 +227,7 @@ const char *mica_onnx_out_name(const mica_onnx_node *node, size_t i);
 bool mica_onnx_has_out(const mica_onnx_node *node, size_t i);
 /* Says that output i is `value`; a value with a made-up name gets the output's. */
 void mica_onnx_bind(mica_onnx_node *node, size_t i, mica_value *value);
+void mica_onnx_bind_entry(mica_onnx_node *node, size_t i, mica_onnx_entry *entry);
 /* MICA_FAIL when anything failed. */
 mica_status mica_onnx_finish(const mica_onnx_node *node);
 
@@ -215,6 +246,15 @@ int mica_onnx_axis(mica_onnx_node *node, int64_t axis, int rank);
 /* As above for a list: bit set; an error when an axis is repeated. */
 uint32_t mica_onnx_axes(mica_onnx_node *node, const int64_t *axes, int64_t count, int rank);
 
+/* --- sequences and optionals (onnx_sequence.c) ----------------------------------------------- */
+mica_onnx_entry *mica_onnx_tensor_entry(mica_onnx_importer *importer, mica_value *value);
+mica_onnx_entry *mica_onnx_absent_entry(mica_onnx_importer *importer);
+/* The items are copied. */
+mica_onnx_entry *mica_onnx_sequence_entry(mica_onnx_importer *importer, mrt_dtype dtype,
+                                          mica_value *const *items, size_t count);
+/* "a tensor", "a sequence", "an absent optional". */
+const char *mica_onnx_entry_kind(const mica_onnx_entry *entry);
+
 /* --- attributes (onnx_attr.c) ---------------------------------------------------------------- */
 bool mica_onnx_has_attr(mica_onnx_node *node, const char *name);
 int64_t mica_onnx_attr_i(mica_onnx_node *node, const char *name, int64_t fallback);
@@ -231,6 +271,8 @@ const char *const *mica_onnx_attr_strings(mica_onnx_node *node, const char *name
                                           size_t *out_count);
 const Onnx__TensorProto *mica_onnx_attr_tensor(mica_onnx_node *node, const char *name);
 const Onnx__GraphProto *mica_onnx_attr_graph(mica_onnx_node *node, const char *name);
+/* Accepts an attribute of a kind that tells us nothing (a type). */
+void mica_onnx_attr_skip(mica_onnx_node *node, const char *name);
 /* Refuses attributes that nobody asked for; call after the last one was read. */
 mica_status mica_onnx_attrs_done(mica_onnx_node *node);
 
@@ -262,6 +304,9 @@ mica_value *mica_onnx_permute(mica_onnx_node *node, const char *suffix, mica_val
 mica_value *mica_onnx_expand(mica_onnx_node *node, const char *suffix, mica_value *x, int rank,
                              const int64_t *dims);
 mica_value *mica_onnx_cast(mica_onnx_node *node, const char *suffix, mica_value *x, mrt_dtype to);
+/* With the rules for 8-bit floats: saturate, and round_mode of f8E8M0FNU. */
+mica_value *mica_onnx_cast_by(mica_onnx_node *node, const char *suffix, mica_value *x, mrt_dtype to,
+                              bool saturate, const char *round);
 mica_value *mica_onnx_reduce(mica_onnx_node *node, const char *suffix, mica_value *x,
                              const char *mode, uint32_t axes, bool keepdims);
 mica_value *mica_onnx_clip(mica_onnx_node *node, const char *suffix, mica_value *x,

@@ -89,43 +89,6 @@ mica_value *mica_onnx_quantized(mica_onnx_node *node, const char *suffix, mica_v
     return mica_onnx_cast(node, suffix, x, type);
 }
 
-static mica_status no_blocks(mica_onnx_node *node) {
-    if (mica_onnx_attr_i(node, "block_size", 0) != 0) {
-        return mica_onnx_error(node, "attribute 'block_size' is not supported");
-    }
-    return mica_onnx_finish(node);
-}
-
-mica_status mica_onnx_convert_dequantize_linear(mica_onnx_node *node) {
-    mica_value *x = mica_onnx_in(node, 0), *scale = mica_onnx_in(node, 1);
-    const mrt_shape shape = mica_onnx_shape(x);
-    const int64_t axis = mica_onnx_attr_i(node, "axis", 1);
-    MICA_TRY(no_blocks(node));
-    x = mica_onnx_centred(node, "x", x, mica_onnx_in(node, 2), axis);
-    scale = mica_onnx_along_axis(node, "scale", scale, &shape, axis);
-    const mrt_dtype type = mica_onnx_type(scale);
-    scale = mica_onnx_cast(node, "scale_f32", scale, MRT_F32);
-    mica_value *y = mica_onnx_binary(node, "top.Mul", type == MRT_F32 ? NULL : "f32", x, scale);
-    return mica_onnx_alias(node, 0, mica_onnx_cast(node, NULL, y, type));
-}
-
-mica_status mica_onnx_convert_quantize_linear(mica_onnx_node *node) {
-    mica_value *x = mica_onnx_in(node, 0), *zero = mica_onnx_in(node, 2);
-    const mrt_shape shape = mica_onnx_shape(x);
-    const int64_t axis = mica_onnx_attr_i(node, "axis", 1);
-    const int64_t wanted = mica_onnx_attr_i(node, "output_dtype", 0);
-    mica_onnx_attr_i(node, "saturate", 1);
-    MICA_TRY(no_blocks(node));
-    const mrt_dtype type = zero != NULL   ? mica_onnx_type(zero)
-                           : wanted != 0 ? mica_onnx_dtype((int32_t)wanted)
-                                         : MRT_U8;
-    mica_value *scale = mica_onnx_along_axis(node, "scale", mica_onnx_in(node, 1), &shape, axis);
-    zero = mica_onnx_along_axis(node, "zero", zero, &shape, axis);
-    x = mica_onnx_cast(node, "x_f32", x, MRT_F32);
-    scale = mica_onnx_cast(node, "scale_f32", scale, MRT_F32);
-    return mica_onnx_alias(node, 0, mica_onnx_quantized(node, NULL, x, scale, zero, type));
-}
-
 mica_onnx_dynamic mica_onnx_quantize_by_range(mica_onnx_node *node, mica_value *x) {
     const mrt_shape shape = mica_onnx_shape(x);
     const uint32_t all = (1u << shape.rank) - 1;

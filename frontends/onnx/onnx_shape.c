@@ -5,7 +5,8 @@
 #include <string.h>
 
 mica_status mica_onnx_convert_identity(mica_onnx_node *node) {
-    return mica_onnx_alias(node, 0, mica_onnx_in(node, 0));
+    mica_onnx_bind_entry(node, 0, mica_onnx_in_entry(node, 0)); /* also of a sequence */
+    return mica_onnx_finish(node);
 }
 
 /* In inference nothing is dropped; the mask is all ones. */
@@ -43,18 +44,20 @@ static mrt_dtype target_type(mica_onnx_node *node, int64_t data_type) {
     return type;
 }
 
-mica_status mica_onnx_convert_cast(mica_onnx_node *node) {
+/* To an 8-bit float what is out of range saturates, or not; f8E8M0FNU rounds as the node says. */
+static mica_status cast_to(mica_onnx_node *node, mrt_dtype to) {
     mica_value *x = mica_onnx_in(node, 0);
-    const mrt_dtype to = mica_onnx_computed(target_type(node, mica_onnx_attr_i(node, "to", 0)),
-                                            mica_is_weight(x));
-    mica_onnx_attr_i(node, "saturate", 1);
-    return mica_onnx_alias(node, 0, mica_onnx_cast(node, NULL, x, to));
+    const bool saturate = mica_onnx_attr_bool(node, "saturate", true);
+    const char *round = mica_onnx_attr_choice(node, "round_mode", "up", "up|down|nearest");
+    return mica_onnx_alias(node, 0, mica_onnx_cast_by(node, NULL, x, to, saturate, round));
+}
+
+mica_status mica_onnx_convert_cast(mica_onnx_node *node) {
+    return cast_to(node, mica_onnx_computed(target_type(node, mica_onnx_attr_i(node, "to", 0))));
 }
 
 mica_status mica_onnx_convert_cast_like(mica_onnx_node *node) {
-    const mrt_dtype to = mica_onnx_type(mica_onnx_in(node, 1));
-    mica_onnx_attr_i(node, "saturate", 1);
-    return mica_onnx_alias(node, 0, mica_onnx_cast(node, NULL, mica_onnx_in(node, 0), to));
+    return cast_to(node, mica_onnx_type(mica_onnx_in(node, 1)));
 }
 
 /* --- reshape --------------------------------------------------------------------------------- */

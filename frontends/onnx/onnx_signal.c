@@ -160,7 +160,7 @@ mica_status mica_onnx_convert_mel_weight_matrix(mica_onnx_node *node) {
     const int64_t wanted = mica_onnx_attr_i(node, "output_datatype", 1);
     MICA_TRY(mica_onnx_finish(node));
     if (n < 1 || n > 65536 || length < 1 || length > ((int64_t)1 << 24) || !(rate > 0.0) ||
-        !(high >= low) || mica_onnx_computed(mica_onnx_dtype((int32_t)wanted), false) != MRT_F32) {
+        !(high >= low) || mica_onnx_computed(mica_onnx_dtype((int32_t)wanted)) != MRT_F32) {
         return mica_onnx_error(node, "expected at least one bin, one point, a positive rate, "
                                      "ordered edges and a float type");
     }

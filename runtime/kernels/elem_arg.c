@@ -79,7 +79,7 @@ static void (*const functions[4][MRT_BOOL + 1])(const arg_job *j, int64_t base, 
 mrt_status mrt_arg_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
     const mrt_axis_params *p = call->params;
     const mrt_tensor *x = mrt_in(call, 0), *y = mrt_out(call, 0);
-    MRT_TRY(mrt_elem_check_known(x, "x", err));
+    MRT_TRY(mrt_elem_check_number(x, "x", err));
     MRT_TRY(mrt_check_dtype(y, "y", MRT_I64, err));
     MRT_TRY(mrt_check_axis(p->axis, x, err));
     MRT_TRY(mrt_check_param(p->flag, "flag", 0, 1, err));

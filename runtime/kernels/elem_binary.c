@@ -30,7 +30,7 @@ mrt_status mrt_binary_check(const mrt_call *call, size_t *out_scratch, mrt_error
     MRT_TRY(mrt_check_param(p->op, "op", 0, MRT_BINARY_ATAN2, err));
     MRT_TRY(mrt_check_param(p->act, "act", MRT_ACT_NONE, MRT_ACT_RELU, err));
     MRT_TRY(mrt_walk_check(y, in, 2, err));
-    MRT_TRY(mrt_elem_check_known(in[0], "a", err));
+    MRT_TRY(mrt_elem_check_number(in[0], "a", err));
     MRT_TRY(mrt_check_same_dtype(in[1], "b", in[0], "a", err));
     if (find_function(p->op, in[0]->dtype) == NULL) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'a': no binary function %" PRId64 " of %s",

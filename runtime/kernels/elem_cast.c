@@ -3,6 +3,8 @@
 
 #include "runtime/kernels/elem_util.h"
 #include "runtime/mrt_half.h"
+#include "runtime/mrt_params.h"
+#include "runtime/mrt_small.h"
 
 #include <string.h>
 
@@ -118,13 +120,6 @@ static double odd_f64(uint64_t magnitude) {
     return (double)magnitude;
 }
 
-static void widen(mrt_dtype from, const void *src, float *dst, int64_t count) {
-    const uint16_t *half = src;
-    for (int64_t i = 0; i < count; i++) {
-        dst[i] = from == MRT_F16 ? mrt_f16_to_f32(half[i]) : mrt_bf16_to_f32(half[i]);
-    }
-}
-
 /* Any plain type to f32 such that rounding the result to 16 bits is a single rounding. */
 static void round_to_odd(mrt_dtype from, const void *src, float *dst, int64_t count) {
     if (from == MRT_F64) {
@@ -148,43 +143,76 @@ static void round_to_odd(mrt_dtype from, const void *src, float *dst, int64_t co
     }
 }
 
-/* One of the types, or both, is f16 or bf16. */
-static void cast_half(mrt_dtype from, const char *src, mrt_dtype to, char *dst, int64_t count) {
+/* Floats that are read and written by way of f32. */
+static bool is_narrow_float(mrt_dtype dtype) {
+    return mrt_dtype_is_half(dtype) || mrt_dtype_is_small_float(dtype);
+}
+
+static void to_f32(mrt_dtype from, const void *src, float *dst, int64_t count) {
+    const uint16_t *half = src;
+    if (mrt_dtype_is_small_float(from)) {
+        mrt_small_to_f32(from, src, dst, count);
+    } else if (!mrt_dtype_is_half(from)) {
+        round_to_odd(from, src, dst, count);
+    } else {
+        for (int64_t i = 0; i < count; i++) {
+            dst[i] = from == MRT_F16 ? mrt_f16_to_f32(half[i]) : mrt_bf16_to_f32(half[i]);
+        }
+    }
+}
+
+static void from_f32(const float *src, mrt_dtype to, void *dst, int64_t count, unsigned flags) {
+    uint16_t *half = dst;
+    if (mrt_dtype_is_small_float(to)) {
+        mrt_small_from_f32(to, src, dst, count, flags);
+    } else if (!mrt_dtype_is_half(to)) {
+        casts[MRT_F32][to](src, dst, count);
+    } else {
+        for (int64_t i = 0; i < count; i++) {
+            half[i] = to == MRT_F16 ? mrt_f32_to_f16(src[i]) : mrt_f32_to_bf16(src[i]);
+        }
+    }
+}
+
+/* One of the types, or both, is a narrow float. */
+static void cast_narrow(mrt_dtype from, const char *src, mrt_dtype to, char *dst, int64_t count,
+                        unsigned flags) {
     const int64_t src_bytes = (int64_t)mrt_dtype_bytes(from);
     const int64_t dst_bytes = (int64_t)mrt_dtype_bytes(to);
     float middle[CHUNK];
     for (int64_t i = 0; i < count; i += CHUNK) {
         const int64_t n = mrt_min64(count - i, CHUNK);
-        if (mrt_dtype_is_half(from)) {
-            widen(from, src + i * src_bytes, middle, n);
-        } else {
-            round_to_odd(from, src + i * src_bytes, middle, n);
-        }
-        if (!mrt_dtype_is_half(to)) {
-            casts[MRT_F32][to](middle, dst + i * dst_bytes, n);
-            continue;
-        }
-        uint16_t *half = (uint16_t *)(void *)(dst + i * dst_bytes);
-        for (int64_t k = 0; k < n; k++) {
-            half[k] = to == MRT_F16 ? mrt_f32_to_f16(middle[k]) : mrt_f32_to_bf16(middle[k]);
-        }
+        to_f32(from, src + i * src_bytes, middle, n);
+        from_f32(middle, to, dst + i * dst_bytes, n, flags);
+    }
+}
+
+void mrt_cast_array_by(mrt_dtype from, const void *src, mrt_dtype to, void *dst, int64_t count,
+                       unsigned flags) {
+    const mrt_dtype plain = mrt_small_base(to);
+    if (from == to) {
+        memcpy(dst, src, (size_t)count * mrt_dtype_bytes(to));
+        return;
+    }
+    from = mrt_small_base(from); /* small integers lie in memory as 8-bit ones */
+    if (is_narrow_float(from) || is_narrow_float(plain)) {
+        cast_narrow(from, src, plain, dst, count, flags);
+    } else {
+        casts[from][plain](src, dst, count);
+    }
+    if (plain != to) {
+        mrt_small_narrow(to, dst, count, mrt_dtype_is_float(from) || is_narrow_float(from));
     }
 }
 
 void mrt_cast_array(mrt_dtype from, const void *src, mrt_dtype to, void *dst, int64_t count) {
-    if (mrt_dtype_is_half(from) || mrt_dtype_is_half(to)) {
-        if (from == to) {
-            memcpy(dst, src, (size_t)count * 2);
-            return;
-        }
-        cast_half(from, src, to, dst, count);
-        return;
-    }
-    casts[from][to](src, dst, count);
+    mrt_cast_array_by(from, src, to, dst, count, 0);
 }
 
 mrt_status mrt_cast_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
     const mrt_tensor *x = mrt_in(call, 0), *y = mrt_out(call, 0);
+    const mrt_cast_params *p = call->params;
+    MRT_TRY(mrt_check_param(p->flags, "flags", 0, 7, err));
     MRT_TRY(mrt_check_same_shape(y, "y", x, "x", err));
     MRT_TRY(mrt_elem_check_known(x, "x", err));
     MRT_TRY(mrt_elem_check_known(y, "y", err));
@@ -197,7 +225,9 @@ static void cast_tile(void *context, int64_t tile) {
     const mrt_tensor *x = call->in[0], *y = call->out[0];
     const int64_t first = tile * MRT_ELEM_TILE;
     const int64_t count = mrt_min64(mrt_shape_count(&x->shape) - first, MRT_ELEM_TILE);
-    mrt_cast_array(x->dtype, mrt_elem_at(x, first), y->dtype, mrt_elem_at(y, first), count);
+    const mrt_cast_params *p = call->params;
+    mrt_cast_array_by(x->dtype, mrt_elem_at(x, first), y->dtype, mrt_elem_at(y, first), count,
+                      (unsigned)p->flags);
 }
 
 void mrt_cast_run(const mrt_call *call) {

@@ -155,7 +155,7 @@ mrt_status mrt_pool_max_check(const mrt_call *call, size_t *out_scratch, mrt_err
     const int rank = (int)p->spatial + 2;
     MRT_TRY(mrt_check_rank(x, "x", rank, rank, err));
     MRT_TRY(mrt_check_rank(y, "y", rank, rank, err));
-    MRT_TRY(mrt_elem_check_known(x, "x", err));
+    MRT_TRY(mrt_elem_check_number(x, "x", err));
     MRT_TRY(mrt_check_same_dtype(y, "y", x, "x", err));
     if (functions[x->dtype].row == NULL) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'x': no maximum pooling of %s",

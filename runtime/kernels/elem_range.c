@@ -6,7 +6,7 @@ mrt_status mrt_range_check(const mrt_call *call, size_t *out_scratch, mrt_error 
     static const char *const names[3] = {"start", "limit", "delta"};
     const mrt_tensor *y = mrt_out(call, 0);
     MRT_TRY(mrt_check_rank(y, "y", 1, 1, err));
-    MRT_TRY(mrt_elem_check_known(y, "y", err));
+    MRT_TRY(mrt_elem_check_number(y, "y", err));
     for (int i = 0; i < 3; i++) {
         MRT_TRY(mrt_check_same_dtype(mrt_in(call, i), names[i], y, "y", err));
         if (mrt_shape_count(&call->in[i]->shape) != 1) {

@@ -39,7 +39,7 @@ mrt_status mrt_reduce_check(const mrt_call *call, size_t *out_scratch, mrt_error
     const mrt_reduce_params *p = call->params;
     const mrt_tensor *x = mrt_in(call, 0), *y = mrt_out(call, 0);
     MRT_TRY(mrt_check_param(p->mode, "mode", 0, MRT_REDUCE_LOG_SUM_EXP, err));
-    MRT_TRY(mrt_elem_check_known(x, "x", err));
+    MRT_TRY(mrt_elem_check_number(x, "x", err));
     MRT_TRY(mrt_check_same_dtype(y, "y", x, "x", err));
     MRT_TRY(mrt_check_param(p->axes, "axes", 0, (INT64_C(1) << x->shape.rank) - 1, err));
     if (mrt_fold_find(kind_of[p->mode], x->dtype) == NULL) {

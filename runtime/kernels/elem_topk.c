@@ -130,7 +130,7 @@ static void topk_tile(void *context, int64_t tile) {
 mrt_status mrt_topk_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
     const mrt_topk_params *p = call->params;
     const mrt_tensor *x = mrt_in(call, 0), *y = mrt_out(call, 0), *indices = mrt_out(call, 1);
-    MRT_TRY(mrt_elem_check_known(x, "x", err));
+    MRT_TRY(mrt_elem_check_number(x, "x", err));
     MRT_TRY(mrt_check_same_dtype(y, "values", x, "x", err));
     MRT_TRY(mrt_check_rank(y, "values", x->shape.rank, x->shape.rank, err));
     MRT_TRY(mrt_check_dtype(indices, "indices", MRT_I64, err));

@@ -178,7 +178,7 @@ mrt_status mrt_unary_check(const mrt_call *call, size_t *out_scratch, mrt_error 
     const mrt_tensor *x = mrt_in(call, 0), *y = mrt_out(call, 0);
     MRT_TRY(mrt_check_param(p->op, "op", 0, N_OPS - 1, err));
     MRT_TRY(mrt_check_same_shape(y, "y", x, "x", err));
-    MRT_TRY(mrt_elem_check_known(x, "x", err));
+    MRT_TRY(mrt_elem_check_number(x, "x", err));
     if (functions[base_op(p)][x->dtype] == NULL) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'x': no unary function %" PRId64 " of %s",
                         p->op, mrt_dtype_name(x->dtype));

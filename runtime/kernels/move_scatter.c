@@ -66,7 +66,8 @@ static mrt_status check_operands(const mrt_call *call, mrt_error *err) {
     MRT_TRY(mrt_check_same_dtype(mrt_in(call, 2), "updates", x, "x", err));
     MRT_TRY(mrt_check_param(p->reduction, "reduction", MRT_SCATTER_NONE, MRT_SCATTER_MIN, err));
     if (mrt_dtype_bytes(x->dtype) == 0 ||
-        (p->reduction != MRT_SCATTER_NONE && updates[p->reduction][x->dtype] == NULL)) {
+        (p->reduction != MRT_SCATTER_NONE &&
+         (!mrt_dtype_is_number(x->dtype) || updates[p->reduction][x->dtype] == NULL))) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'x': no scatter reduction %" PRId64 " of %s",
                         p->reduction, mrt_dtype_name(x->dtype));
     }
