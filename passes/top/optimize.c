@@ -4,6 +4,7 @@
 
 #include "ir/builder.h"
 #include "ir/pass.h"
+#include "passes/top/attention.h"
 #include "passes/top/patterns.h"
 #include "utils/strings.h"
 
@@ -46,6 +47,10 @@ mica_status mica_top_optimize(mica_module *module, const mica_optimize_options *
     MICA_TRY(mica_pass_top_cse(module, NULL));
     MICA_TRY(mica_pass_dce(module, NULL));
     mica_func_update_type(mica_module_func(module, "main"));
+    const size_t attention = mica_top_count_attention(module);
+    if (options != NULL && options->stats != NULL && attention > 0) {
+        fprintf(options->stats, "block   %-24s %zu\n", "attention", attention);
+    }
     for (size_t i = 0; options != NULL && options->stats != NULL && i < count; ++i) {
         if (rewrite.counts[i] > 0) {
             fprintf(options->stats, "pattern %-24s %llu\n", patterns[i].name,

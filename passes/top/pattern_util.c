@@ -12,20 +12,28 @@ mica_op *mica_sole_producer(const mica_value *value, const char *name) {
     return op != NULL && mica_value_has_one_use(value) ? op : NULL;
 }
 
-mica_loc mica_merged_loc(const mica_op *last, const mica_op *first) {
-    enum { MAX_PARTS = 16 };
-    mica_loc parts[MAX_PARTS];
-    size_t n = 0;
-    const mica_loc both[2] = {last->loc, first != NULL ? first->loc : NULL};
-    for (int i = 0; i < 2 && both[i] != NULL; ++i) {
-        const bool fused = both[i]->kind == MICA_LOC_FUSED;
-        const size_t count = fused ? both[i]->n_parts : 1;
-        for (size_t k = 0; k < count && n < MAX_PARTS; ++k) {
-            parts[n++] = fused ? both[i]->parts[k] : both[i];
-        }
+/* Appends the locations that `loc` is made of. */
+enum { MAX_LOC_PARTS = 16 };
+
+static size_t add_parts(mica_loc parts[MAX_LOC_PARTS], size_t n, mica_loc loc) {
+    const bool fused = loc->kind == MICA_LOC_FUSED;
+    const size_t count = fused ? loc->n_parts : 1;
+    for (size_t k = 0; k < count && n < MAX_LOC_PARTS; ++k) {
+        parts[n++] = fused ? loc->parts[k] : loc;
     }
-    mica_context *context = mica_op_context(last);
-    return n == 1 ? parts[0] : mica_loc_fused(context, parts, n);
+    return n;
+}
+
+mica_loc mica_merged_loc(const mica_op *last, const mica_op *first) {
+    mica_loc parts[MAX_LOC_PARTS];
+    size_t n = add_parts(parts, 0, last->loc);
+    n = first != NULL ? add_parts(parts, n, first->loc) : n;
+    return n == 1 ? parts[0] : mica_loc_fused(mica_op_context(last), parts, n);
+}
+
+mica_loc mica_named_loc(mica_module *module, const char *name, const mica_op *from) {
+    mica_loc parts[MAX_LOC_PARTS] = {mica_loc_name(module->context, name, NULL)};
+    return mica_loc_fused(module->context, parts, add_parts(parts, 1, from->loc));
 }
 
 mica_op *mica_replace_with(mica_rewriter *rewriter, mica_op *op, const mica_op *with,

@@ -11,6 +11,8 @@ mica_op *mica_sole_producer(const mica_value *value, const char *name);
 mica_op *mica_producer(const mica_value *value, const char *name);
 /* Location for an op that does the work of `last` (whose tensor name it keeps) and of `first`. */
 mica_loc mica_merged_loc(const mica_op *last, const mica_op *first);
+/* Location for a tensor of a new name that does the work of `from`. */
+mica_loc mica_named_loc(mica_module *module, const char *name, const mica_op *from);
 /* Replaces `op` by a new op `name` with the same result types, taking op's name and fused activation.
  * Other attributes are set by the caller on the returned op; infer is not needed since shapes are kept. `with` (may be NULL) is a
  * second op whose location is fused in. */

@@ -65,6 +65,18 @@ static bool drop_neutral(mica_rewriter *rewriter, mica_op *op) {
     return true;
 }
 
+/* True for a factor 1/2 or 1/6 after a product or a clamp: it may complete an activation, whose pattern
+ * looks for it alone. */
+static bool may_end_activation(const mica_value *x, double factor) {
+    const mica_op *op = x->def;
+    if (op == NULL || (fabs(factor - 0.5) > 1e-6 && fabs(factor - 1.0 / 6.0) > 1e-6)) {
+        return false;
+    }
+    const bool is_product = mica_op_is(op, "top.Mul") && !mica_is_weight(mica_op_operand(op, 0)) &&
+                            !mica_is_weight(mica_op_operand(op, 1));
+    return is_product || mica_op_is(op, "top.Relu") || mica_op_is(op, "top.Clip") || !mica_no_relu(op);
+}
+
 /* (x * a) * b = x * (a * b), (x + a) + b = x + (a + b) for scalar a, b. */
 static bool merge_scalars(mica_rewriter *rewriter, mica_op *op) {
     mica_value *x = NULL;
@@ -78,7 +90,8 @@ static bool merge_scalars(mica_rewriter *rewriter, mica_op *op) {
     mica_op *first = mica_sole_producer(x, op->name);
     if (first == NULL || !mica_no_relu(first) || !mica_split_const(first, &x, &c) ||
         !mica_weight_scalar(c, &inner) || !mica_type_is_float(mica_type_element(x->type), MICA_F32) ||
-        x->type != op->results[0].type) {
+        x->type != op->results[0].type ||
+        (mica_op_is(op, "top.Mul") && may_end_activation(x, inner))) {
         return false;
     }
     const float both = (float)(mica_op_is(op, "top.Mul") ? outer * inner : outer + inner);

@@ -31,9 +31,21 @@ static bool build_norm(mica_rewriter *rewriter, mica_op *op, mica_op *with, mica
     return true;
 }
 
+/* InstanceNorm, or the LayerNorm over the last of three axes that computes the same. */
+static mica_op *group_norm_of(const mica_value *value) {
+    mica_op *norm = mica_sole_producer(value, "top.InstanceNorm");
+    mica_op *layer = mica_sole_producer(value, "top.LayerNorm");
+    if (norm != NULL || layer == NULL || layer->n_results != 1 || mica_op_present(layer, 1) != NULL ||
+        mica_op_present(layer, 2) != NULL || value->type->rank != 3) {
+        return norm;
+    }
+    const int64_t axis = mica_op_i64(layer, "axis");
+    return axis == 2 || axis == -1 ? layer : NULL;
+}
+
 /* [N, C, ...] -> [N, G, ...], InstanceNorm, back. */
 static bool reshaped_instance_norm(mica_rewriter *rewriter, mica_op *op) {
-    mica_op *norm = mica_sole_producer(mica_op_operand(op, 0), "top.InstanceNorm");
+    mica_op *norm = group_norm_of(mica_op_operand(op, 0));
     mica_op *first = norm != NULL ? mica_sole_producer(mica_op_operand(norm, 0), "top.Reshape") : NULL;
     mica_value *x = first != NULL ? mica_op_operand(first, 0) : NULL;
     if (x == NULL || x->type != op->results[0].type || !mica_type_is_static(x->type) ||

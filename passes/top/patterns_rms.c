@@ -1,5 +1,4 @@
-/* RMSNorm, and the forms of LayerNorm that multiply by a reciprocal square root. L2 normalization
- * (x / sqrt(sum(x^2))) stays as it is: no op of the dialect computes it. */
+/* RMSNorm, LayerNorm and InstanceNorm from means over the last axes and square roots or their reciprocals. */
 #include <math.h>
 #include <string.h>
 
@@ -33,19 +32,28 @@ static bool reciprocal_root(mica_rewriter *rewriter, mica_op *op) {
     return true;
 }
 
-/* The Reduce that is the mean over exactly the last axis, kept. */
-static const mica_op *last_mean(const mica_value *value) {
+/* The Reduce that is the mean over the last axes from `axis` on (-1: any, is written), which are kept. */
+static const mica_op *trailing_mean(const mica_value *value, int64_t *axis) {
     const mica_op *op = mica_producer(value, "top.Reduce");
     size_t n = 0;
     const int64_t *axes = op != NULL ? mica_op_i64s(op, "axes", &n) : NULL;
-    const bool ok = axes != NULL && n == 1 && mica_op_bool(op, "keepdims") &&
-                    strcmp(mica_op_str(op, "mode"), "ReduceMean") == 0 &&
-                    axes[0] == mica_op_operand(op, 0)->type->rank - 1;
-    return ok ? op : NULL;
+    if (axes == NULL || n < 1 || !mica_op_bool(op, "keepdims") || strcmp(mica_op_str(op, "mode"), "ReduceMean") != 0) {
+        return NULL;
+    }
+    const int64_t first = mica_op_operand(op, 0)->type->rank - (int64_t)n;
+    uint32_t seen = 0;
+    for (size_t i = 0; i < n; ++i) {
+        seen |= axes[i] >= first && axes[i] < first + (int64_t)n ? 1u << (axes[i] - first) : 0;
+    }
+    if (seen != (1u << n) - 1 || (*axis >= 0 && *axis != first)) {
+        return NULL;
+    }
+    *axis = first;
+    return op;
 }
 
-/* d when `value` is mean(d^2) + eps over the last axis. */
-static mica_value *mean_square(const mica_value *value, double *out_eps) {
+/* d when `value` is mean(d^2) + eps over the last axes. */
+static mica_value *mean_square(const mica_value *value, int64_t *axis, double *out_eps) {
     mica_op *add = mica_producer(value, "top.Add");
     mica_value *mean_value = NULL;
     mica_value *c = NULL;
@@ -53,7 +61,7 @@ static mica_value *mean_square(const mica_value *value, double *out_eps) {
         !mica_weight_scalar(c, out_eps) || *out_eps < 0.0) {
         return NULL;
     }
-    const mica_op *mean = last_mean(mean_value);
+    const mica_op *mean = trailing_mean(mean_value, axis);
     const mica_op *square = mean != NULL ? mica_op_operand(mean, 0)->def : NULL;
     if (square == NULL) {
         return NULL;
@@ -64,16 +72,17 @@ static mica_value *mean_square(const mica_value *value, double *out_eps) {
 }
 
 /* x when `value` is x - mean(x). */
-static mica_value *centered_of(const mica_value *value) {
+static mica_value *centered_of(const mica_value *value, int64_t axis) {
     const mica_op *sub = mica_producer(value, "top.Sub");
-    const mica_op *mean = sub != NULL ? last_mean(mica_op_operand(sub, 1)) : NULL;
+    const mica_op *mean = sub != NULL ? trailing_mean(mica_op_operand(sub, 1), &axis) : NULL;
     mica_value *x = sub != NULL ? mica_op_operand(sub, 0) : NULL;
     return mean != NULL && mica_no_relu(sub) && mica_op_operand(mean, 0) == x ? x : NULL;
 }
 
-static bool to_norm(mica_rewriter *rewriter, mica_op *op, mica_value *d, mica_value *other, double eps) {
-    mica_value *x = centered_of(other);
-    const bool is_layer = x != NULL && centered_of(d) == x;
+/* Over all spatial axes a LayerNorm without weights is an InstanceNorm, whose weights are per channel. */
+static bool to_norm(mica_rewriter *rewriter, mica_op *op, mica_value *d, mica_value *other, int64_t axis, double eps) {
+    mica_value *x = centered_of(other, axis);
+    const bool is_layer = x != NULL && centered_of(d, axis) == x;
     if (!is_layer && other != d) {
         return false;
     }
@@ -81,14 +90,17 @@ static bool to_norm(mica_rewriter *rewriter, mica_op *op, mica_value *d, mica_va
     if (x->type != op->results[0].type || !mica_region_is_closed(op, x)) {
         return false;
     }
+    const bool is_instance = is_layer && axis == 2 && x->type->rank >= 4;
+    const char *name = is_instance ? "top.InstanceNorm" : is_layer ? "top.LayerNorm" : "top.RMSNorm";
     mica_value *none = mica_top_none(mica_rewriter_builder(rewriter, op));
     mica_value *operands[3] = {x, none, none};
-    mica_op *made = mica_replace_region(rewriter, op, x, is_layer ? "top.LayerNorm" : "top.RMSNorm",
-                                        operands, is_layer ? 3 : 2);
+    mica_op *made = mica_replace_region(rewriter, op, x, name, operands, is_layer ? 3 : 2);
     if (made == NULL) {
         return false;
     }
-    mica_op_set_i64(made, "axis", x->type->rank - 1);
+    if (!is_instance) {
+        mica_op_set_i64(made, "axis", axis);
+    }
     mica_op_set_f64(made, "eps", eps);
     return true;
 }
@@ -104,8 +116,9 @@ static bool root_to_norm(mica_rewriter *rewriter, mica_op *op) {
         const mica_op *root =
             mica_producer(mica_op_operand(op, 1 - i), is_div ? "top.Sqrt" : "top.Rsqrt");
         double eps = 0.0;
-        mica_value *d = root != NULL ? mean_square(mica_op_operand(root, 0), &eps) : NULL;
-        if (d != NULL && to_norm(rewriter, op, d, mica_op_operand(op, i), eps)) {
+        int64_t axis = -1;
+        mica_value *d = root != NULL ? mean_square(mica_op_operand(root, 0), &axis, &eps) : NULL;
+        if (d != NULL && to_norm(rewriter, op, d, mica_op_operand(op, i), axis, eps)) {
             return true;
         }
     }

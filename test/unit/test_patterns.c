@@ -12,9 +12,12 @@ typedef struct pattern_case {
     const char *text;
 } pattern_case;
 
+enum { MAX_PATTERNS = 512 };
+
 static const pattern_case cases[] = {
 #include "test/unit/pattern_cases.def"
 #include "test/unit/pattern_cases_parts.def"
+#include "test/unit/pattern_cases_attention.def"
 };
 
 static size_t find_pattern(const mica_pattern *patterns, size_t count, const char *name) {
@@ -57,8 +60,8 @@ START_TEST(one_pattern) {
     size_t count = 0;
     const mica_pattern *patterns = mica_top_patterns(g.module, &count);
     const size_t watched = find_pattern(patterns, count, c->pattern);
-    const char *disabled[64];
-    uint64_t counts[64] = {0};
+    const char *disabled[MAX_PATTERNS];
+    uint64_t counts[MAX_PATTERNS] = {0};
     mica_rewrite_options options = {.disabled = disabled, .counts = counts};
     for (size_t i = 0; i < count; ++i) {
         if (i != watched) {
@@ -88,8 +91,8 @@ START_TEST(all_patterns) {
     snprintf(what, sizeof what, "case %d, all patterns", _i);
     graph_begin(&g, 23, cases[_i].text);
     mica_module *before = mica_module_clone(g.module);
-    uint64_t counts[64] = {0};
-    uint64_t again[64] = {0};
+    uint64_t counts[MAX_PATTERNS] = {0};
+    uint64_t again[MAX_PATTERNS] = {0};
     size_t count = 0;
     const mica_pattern *patterns = mica_top_patterns(g.module, &count);
     ck_assert(mica_top_canonicalize(g.module, &(mica_rewrite_options){.counts = counts}) == MICA_OK);
