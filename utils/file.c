@@ -120,6 +120,18 @@ void mica_unmap_file(mica_mapped *mapped) {
     *mapped = (mica_mapped){0};
 }
 
+void mica_map_drop(const mica_mapped *mapped, const void *from, size_t bytes) {
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t low = (uintptr_t)mapped->data, at = (uintptr_t)from;
+    if (at < low || at - low > mapped->size || bytes > mapped->size - (at - low)) {
+        return;
+    }
+    const uintptr_t first = (at + page - 1) / page * page, end = (at + bytes) / page * page;
+    if (first < end) {
+        madvise((void *)first, end - first, MADV_DONTNEED); /* whole pages inside only */
+    }
+}
+
 /* Opens a new file beside path; the name holds the process and a counter, and O_EXCL decides. */
 static int open_temp(const char *path, char **temp, int *code) {
     size_t room = strlen(path) + 40;

@@ -28,6 +28,9 @@ typedef struct mica_mapped {
 MICA_MUST_CHECK mica_status mica_map_file(const char *path, mica_mapped *out, mica_error *err);
 /* Unmaps and zeroes; a zeroed struct is allowed. */
 void mica_unmap_file(mica_mapped *mapped);
+/* Gives back the memory behind bytes that are not needed soon; they are read again when they are.
+ * Bytes outside of the mapping are ignored. */
+void mica_map_drop(const mica_mapped *mapped, const void *from, size_t bytes);
 
 /* Output that replaces `path` only on commit. If the target exists and is not a regular file
  * (/dev/stdout, a pipe) there is nothing to replace, and bytes go to it directly. */

@@ -6,13 +6,15 @@
 #include <inttypes.h>
 #include <string.h>
 
-/* Unpacked messages are larger than their bytes in the file (a NodeProto of 20 bytes takes a struct
- * of 100). Real models stay below a factor of 4; a file made to waste memory does not. */
+/* Unpacked messages are larger than their bytes (a NodeProto of 20 bytes takes a struct of 100, and
+ * protobuf-c notes every field on the way). Real models stay below a factor of 16; a file made to
+ * waste memory does not, and ends here. Weights do not count, they stay in the mapped file. */
 enum { EXPANSION = 64 };
-static const size_t EXPANSION_BASE = (size_t)64 << 20;
+static const size_t EXPANSION_BASE = (size_t)64 << 20, EXPANSION_MAX = (size_t)4 << 30;
 
 typedef struct holder {
     ProtobufCAllocator allocator;
+    mica_mapped file;
     size_t left; /* bytes that unpacking may still take */
     Onnx__ModelProto *model;
 } holder;
@@ -23,13 +25,17 @@ static void *budget_alloc(void *data, size_t bytes) {
         return NULL;
     }
     h->left -= bytes;
-    /* Large blocks are weights, which kernels like aligned. */
+    /* Large blocks are weights in typed fields, which kernels like aligned. */
     return bytes >= 4096 ? mica_alloc_aligned(bytes, 64) : mica_alloc(bytes);
 }
 
+/* Raw data of tensors points into the file. */
 static void budget_free(void *data, void *block) {
-    (void)data;
-    mica_free(block);
+    const holder *h = data;
+    const uintptr_t at = (uintptr_t)block, start = (uintptr_t)h->file.data;
+    if (at < start || at - start >= h->file.size) {
+        mica_free(block);
+    }
 }
 
 static void release_holder(void *object) {
@@ -37,6 +43,7 @@ static void release_holder(void *object) {
     if (h->model != NULL) {
         onnx__model_proto__free_unpacked(h->model, &h->allocator);
     }
+    mica_unmap_file(&h->file);
     mica_free(h);
 }
 
@@ -84,7 +91,8 @@ static mica_status check_model(mica_onnx_importer *im) {
     return MICA_OK;
 }
 
-static mica_status unpack(mica_onnx_importer *im, const mica_mapped *file) {
+static mica_status unpack(mica_onnx_importer *im, holder *h) {
+    const mica_mapped *file = &h->file;
     mica_error err = {0};
     if (file->size == 0) {
         return mica_emit_error(im->context, im->loc, "not an ONNX model: the file is empty");
@@ -99,29 +107,34 @@ static mica_status unpack(mica_onnx_importer *im, const mica_mapped *file) {
         return mica_emit_error(im->context, im->loc, "not an ONNX model, or truncated: %s",
                                err.text);
     }
-    holder *h = mica_alloc(sizeof *h);
-    h->allocator = (ProtobufCAllocator){budget_alloc, budget_free, h};
-    h->left = EXPANSION_BASE + file->size * EXPANSION;
-    mica_weights_keep(im->module->weights, h, release_holder);
-    h->model = onnx__model_proto__unpack(&h->allocator, file->size, file->data);
+    mica_strbuf slim = {0};
+    mica_onnx_slim(file->data, file->size, &slim);
+    const size_t least = slim.len < EXPANSION_MAX / EXPANSION ? slim.len * EXPANSION : EXPANSION_MAX;
+    h->left = EXPANSION_BASE + (least > slim.len ? least : slim.len);
+    h->model = onnx__model_proto__unpack(&h->allocator, slim.len,
+                                         (const uint8_t *)mica_strbuf_text(&slim));
+    mica_strbuf_free(&slim);
     if (h->model == NULL) {
         return mica_emit_error(im->context, im->loc,
                                "not an ONNX model: a field has a wrong type");
     }
+    mica_onnx_attach(&h->model->base, file->data, &h->allocator);
     im->model = h->model;
     return check_model(im);
 }
 
 mica_status mica_onnx_read(mica_onnx_importer *im) {
     mica_error err = {0};
-    mica_mapped file = {0};
     if (mica_is_dir(im->path)) {
         return mica_emit_error(im->context, im->loc, "not an ONNX model: it is a directory");
     }
-    if (mica_map_file(im->path, &file, &err) != MICA_OK) {
+    holder *h = mica_alloc(sizeof *h);
+    *h = (holder){.allocator = {budget_alloc, budget_free, h}};
+    if (mica_map_file(im->path, &h->file, &err) != MICA_OK) {
+        mica_free(h);
         return mica_emit_error(im->context, im->loc, "%s", err.text);
     }
-    const mica_status status = unpack(im, &file);
-    mica_unmap_file(&file);
-    return status;
+    mica_weights_keep(im->module->weights, h, release_holder);
+    im->file = &h->file;
+    return unpack(im, h);
 }

@@ -5,6 +5,9 @@
 
 #include <inttypes.h>
 
+/* Each takes memory, even when it takes no more than two bytes of the file. */
+static const size_t MAX_MESSAGES = 20000000;
+
 typedef struct frame {
     const ProtobufCMessageDescriptor *descriptor;
     size_t end;
@@ -15,6 +18,7 @@ typedef struct scanner {
     size_t at;
     frame stack[MICA_ONNX_MAX_NESTING];
     int depth; /* frames in use */
+    size_t messages;
     mica_error *err;
 } scanner;
 
@@ -59,6 +63,9 @@ static mica_status length_field(scanner *s, const ProtobufCFieldDescriptor *fiel
     if (s->depth == MICA_ONNX_MAX_NESTING) {
         return mica_fail(s->err, "messages are nested deeper than %d levels",
                          MICA_ONNX_MAX_NESTING);
+    }
+    if (++s->messages > MAX_MESSAGES) {
+        return mica_fail(s->err, "more than %zu messages", MAX_MESSAGES);
     }
     s->stack[s->depth++] = (frame){field->descriptor, s->at + (size_t)length};
     return MICA_OK;
