@@ -194,6 +194,13 @@ const Onnx__GraphProto *mica_onnx_attr_graph(mica_onnx_node *node, const char *n
     return a != NULL ? a->g : NULL;
 }
 
+void mica_onnx_attr_skip(mica_onnx_node *node, const char *name) {
+    size_t index = 0;
+    if (find_in(node->proto, name, &index) != NULL) {
+        node->seen[index] = true;
+    }
+}
+
 mica_status mica_onnx_attrs_done(mica_onnx_node *node) {
     for (size_t i = 0; i < node->proto->n_attribute && !node->failed; i++) {
         const char *name = node->proto->attribute[i]->name;

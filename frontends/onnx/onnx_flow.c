@@ -15,19 +15,22 @@ static mica_status select_branch(mica_onnx_node *node, const Onnx__GraphProto *y
                                  const Onnx__GraphProto *no, mica_value *condition) {
     const size_t n = mica_onnx_n_out(node);
     mica_arena *arena = node->importer->arena;
-    mica_value **a = mica_arena_array(arena, n, sizeof *a);
-    mica_value **b = mica_arena_array(arena, n, sizeof *b);
-    MICA_TRY(mica_onnx_run_graph(node, yes, NULL, 0, a, n, "_then"));
-    MICA_TRY(mica_onnx_run_graph(node, no, NULL, 0, b, n, "_else"));
+    mica_onnx_entry **a = mica_arena_array(arena, n, sizeof *a);
+    mica_onnx_entry **b = mica_arena_array(arena, n, sizeof *b);
+    MICA_TRY(mica_onnx_run_entries(node, yes, NULL, 0, a, n, "_then"));
+    MICA_TRY(mica_onnx_run_entries(node, no, NULL, 0, b, n, "_else"));
     condition = mica_onnx_reshape(node, "condition", condition, 0, (int64_t[1]){0});
     for (size_t i = 0; i < n; i++) {
-        if (a[i]->type != b[i]->type) {
+        mica_value *x = a[i]->value, *y = b[i]->value;
+        if (x == NULL || y == NULL || x->type != y->type) {
             return mica_onnx_error(node, "the branches give %s and %s for output %zu, and the "
                                          "condition is not known at import",
-                                   mica_type_text(a[i]->type), mica_type_text(b[i]->type), i);
+                                   x != NULL ? mica_type_text(x->type) : mica_onnx_entry_kind(a[i]),
+                                   y != NULL ? mica_type_text(y->type) : mica_onnx_entry_kind(b[i]),
+                                   i);
         }
         node->primary = i;
-        mica_onnx_bind(node, i, mica_onnx_where(node, NULL, condition, a[i], b[i]));
+        mica_onnx_bind(node, i, mica_onnx_where(node, NULL, condition, x, y));
     }
     return mica_onnx_finish(node);
 }
@@ -42,11 +45,11 @@ mica_status mica_onnx_convert_if(mica_onnx_node *node) {
     if (!mica_weight_scalar(condition, &flag)) {
         return select_branch(node, yes, no, condition);
     }
-    mica_value **results = mica_arena_array(node->importer->arena, n, sizeof *results);
-    MICA_TRY(mica_onnx_run_graph(node, flag != 0.0 ? yes : no, NULL, 0, results, n,
-                                 flag != 0.0 ? "_then" : "_else"));
+    mica_onnx_entry **results = mica_arena_array(node->importer->arena, n, sizeof *results);
+    MICA_TRY(mica_onnx_run_entries(node, flag != 0.0 ? yes : no, NULL, 0, results, n,
+                                   flag != 0.0 ? "_then" : "_else"));
     for (size_t i = 0; i < n; i++) {
-        mica_onnx_bind(node, i, results[i]);
+        mica_onnx_bind_entry(node, i, results[i]);
     }
     return mica_onnx_finish(node);
 }
@@ -107,14 +110,14 @@ static void free_lists(value_list *lists, size_t n) {
 typedef struct loop {
     const Onnx__GraphProto *body;
     size_t n_carried, n_collected;
-    mica_value **inputs;  /* iteration, condition, carried... */
-    mica_value **outputs; /* condition, carried..., collected... */
+    mica_onnx_entry **inputs;  /* iteration, condition, carried... */
+    mica_onnx_entry **outputs; /* condition, carried..., collected... */
     value_list *collected;
 } loop;
 
-static mica_status known_flag(mica_onnx_node *node, mica_value *value, bool *out) {
+static mica_status known_flag(mica_onnx_node *node, const mica_onnx_entry *entry, bool *out) {
     double flag = 0.0;
-    if (!mica_weight_scalar(value, &flag)) {
+    if (entry->value == NULL || !mica_weight_scalar(entry->value, &flag)) {
         return mica_onnx_error(node, "when it ends depends on the data of a graph input");
     }
     *out = flag != 0.0;
@@ -131,18 +134,25 @@ static mica_status unroll(mica_onnx_node *node, loop *l, int64_t trips) {
             return mica_onnx_error(node, "more than %" PRId64 " trips", MAX_TRIPS);
         }
         mica_arena *arena = node->importer->arena;
-        l->inputs[0] = mica_onnx_weight(node, mica_arena_printf(arena, "trip%" PRId64, i), MRT_I64,
-                                        0, NULL, &i);
-        l->inputs[1] = scalar_bool(node, "running", true);
-        MICA_TRY(mica_onnx_run_graph(node, l->body, l->inputs, 2 + l->n_carried, l->outputs,
-                                     1 + l->n_carried + l->n_collected,
-                                     mica_arena_printf(arena, "_%" PRId64, i)));
+        mica_value *trip = mica_onnx_weight(node, mica_arena_printf(arena, "trip%" PRId64, i),
+                                            MRT_I64, 0, NULL, &i);
+        l->inputs[0] = mica_onnx_tensor_entry(node->importer, trip);
+        l->inputs[1] = mica_onnx_tensor_entry(node->importer, scalar_bool(node, "running", true));
+        MICA_TRY(mica_onnx_run_entries(node, l->body, l->inputs, 2 + l->n_carried, l->outputs,
+                                       1 + l->n_carried + l->n_collected,
+                                       mica_arena_printf(arena, "_%" PRId64, i)));
         MICA_TRY(known_flag(node, l->outputs[0], &running));
         for (size_t k = 0; k < l->n_carried; k++) {
             l->inputs[2 + k] = l->outputs[1 + k];
         }
         for (size_t k = 0; k < l->n_collected; k++) {
-            mica_vec_push(&l->collected[k], l->outputs[1 + l->n_carried + k]);
+            const mica_onnx_entry *slice = l->outputs[1 + l->n_carried + k];
+            if (slice->value == NULL) {
+                return mica_onnx_error(node, "output %zu collects %s of each trip, expected a "
+                                             "tensor", l->n_carried + k,
+                                       mica_onnx_entry_kind(slice));
+            }
+            mica_vec_push(&l->collected[k], slice->value);
         }
     }
     return MICA_OK;
@@ -162,16 +172,18 @@ mica_status mica_onnx_convert_loop(mica_onnx_node *node) {
     l.outputs = mica_arena_array(arena, 1 + n_out, sizeof *l.outputs);
     l.collected = new_lists(arena, l.n_collected);
     for (size_t i = 1; i < n_in; i++) {
-        l.inputs[i] = mica_onnx_in(node, i);
+        l.inputs[i] = mica_onnx_in_entry(node, i);
     }
     mica_status status = mica_onnx_finish(node);
     if (status == MICA_OK) {
         status = unroll(node, &l, trips);
     }
     for (size_t i = 0; i < n_out && status == MICA_OK; i++) {
-        mica_value *value = i < l.n_carried ? l.inputs[2 + i]
-                                            : stack(node, i, &l.collected[i - l.n_carried], 0);
-        mica_onnx_bind(node, i, value);
+        if (i < l.n_carried) {
+            mica_onnx_bind_entry(node, i, l.inputs[2 + i]);
+        } else {
+            mica_onnx_bind(node, i, stack(node, i, &l.collected[i - l.n_carried], 0));
+        }
         status = mica_onnx_finish(node);
     }
     free_lists(l.collected, l.n_collected);

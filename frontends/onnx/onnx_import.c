@@ -9,6 +9,8 @@
 
 /* Unrolled loops may convert this many nodes in all. */
 static const size_t MAX_NODES = 2000000;
+/* Results of the whole, elements of sequences counted one by one. */
+static const size_t MAX_OUTPUTS = 65536;
 
 /* --- nodes ----------------------------------------------------------------------------------- */
 static mica_status unsupported(mica_onnx_node *node, const char *near) {
@@ -170,25 +172,62 @@ static mica_value *named_output(mica_onnx_importer *im, mica_value *value, const
     return mica_op_infer(op) == MICA_OK ? mica_op_result(op, 0) : NULL;
 }
 
+typedef struct results {
+    MICA_VEC(mica_value *) values;
+    MICA_VEC(mica_value *) sources; /* before they got the names of outputs */
+} results;
+
+static mica_status add_result(mica_onnx_importer *im, results *r, const char *name,
+                              mica_value *value) {
+    if (value == NULL) {
+        return MICA_FAIL;
+    }
+    if (r->values.len == MAX_OUTPUTS) {
+        return mica_emit_error(im->context, im->loc, "more than %zu outputs", MAX_OUTPUTS);
+    }
+    mica_value *named = named_output(im, value, name, r->sources.data, r->sources.len);
+    mica_vec_push(&r->values, named);
+    mica_vec_push(&r->sources, value);
+    return named != NULL ? MICA_OK : MICA_FAIL;
+}
+
+/* A tensor is one result, a sequence one per element, an absent optional none. */
+static mica_status add_results(mica_onnx_importer *im, results *r, const char *name) {
+    mica_onnx_entry *entry = mica_onnx_lookup(im->scope, name);
+    if (entry == NULL || entry->absent) {
+        return entry == NULL ? MICA_FAIL : MICA_OK;
+    }
+    if (entry->sequence == NULL) {
+        return add_result(im, r, name, mica_onnx_entry_value(im, name, entry));
+    }
+    for (size_t i = 0; i < entry->sequence->count; i++) {
+        mica_value *item = entry->sequence->items[i];
+        const char *part = mica_arena_printf(im->arena, "%s.%zu", name, i);
+        const bool named = strcmp(mica_value_name(item), part) == 0;
+        MICA_TRY(add_result(im, r, named ? part : mica_onnx_unique(im, part), item));
+    }
+    return MICA_OK;
+}
+
 static mica_status make_return(mica_onnx_importer *im, mica_op *func, char *const *names,
                                size_t count) {
-    mica_value **values = mica_arena_array(im->arena, count, sizeof *values);
-    mica_value **sources = mica_arena_array(im->arena, count, sizeof *sources);
-    for (size_t i = 0; i < count; i++) {
-        mica_onnx_entry *entry = mica_onnx_lookup(im->scope, names[i]);
-        mica_value *value = entry != NULL ? mica_onnx_entry_value(im, names[i], entry) : NULL;
-        if (value == NULL) {
-            return MICA_FAIL;
-        }
-        values[i] = named_output(im, value, names[i], sources, i);
-        sources[i] = value;
-        if (values[i] == NULL) {
-            return MICA_FAIL;
-        }
+    results r = {0};
+    mica_status status = MICA_OK;
+    for (size_t i = 0; i < count && status == MICA_OK; i++) {
+        status = add_results(im, &r, names[i]);
     }
-    mica_build_return(&im->builder, values, count, mica_loc_unknown(im->context));
-    mica_func_update_type(func);
-    return MICA_OK;
+    if (status == MICA_OK && r.values.len == 0) {
+        status = mica_emit_error(im->context, im->loc, "all outputs of the graph are sequences "
+                                                       "without elements or absent optionals");
+    }
+    if (status == MICA_OK) {
+        mica_build_return(&im->builder, r.values.data, r.values.len,
+                          mica_loc_unknown(im->context));
+        mica_func_update_type(func);
+    }
+    mica_vec_free(&r.values);
+    mica_vec_free(&r.sources);
+    return status;
 }
 
 /* Erases pure ops that nobody reads and forgets constants that no op names. */

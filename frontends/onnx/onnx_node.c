@@ -34,7 +34,7 @@ bool mica_onnx_has_out(const mica_onnx_node *node, size_t i) {
     return mica_onnx_out_name(node, i)[0] != '\0';
 }
 
-mica_value *mica_onnx_in(mica_onnx_node *node, size_t i) {
+mica_onnx_entry *mica_onnx_in_entry(mica_onnx_node *node, size_t i) {
     const char *name = mica_onnx_in_name(node, i);
     if (name[0] == '\0' || node->failed) {
         return NULL;
@@ -44,9 +44,21 @@ mica_value *mica_onnx_in(mica_onnx_node *node, size_t i) {
         mica_onnx_error(node, "input %zu ('%s') does not exist", i, name);
         return NULL;
     }
-    mica_value *value = mica_onnx_entry_value(node->importer, name, entry);
-    node->failed = node->failed || value == NULL;
-    return value;
+    const bool tensor = entry->sequence == NULL && !entry->absent;
+    if (tensor && mica_onnx_entry_value(node->importer, name, entry) == NULL) {
+        node->failed = true;
+        return NULL;
+    }
+    return entry;
+}
+
+mica_value *mica_onnx_in(mica_onnx_node *node, size_t i) {
+    const mica_onnx_entry *entry = mica_onnx_in_entry(node, i);
+    if (entry != NULL && entry->value == NULL) {
+        mica_onnx_error(node, "input %zu ('%s') is %s, expected a tensor", i,
+                        mica_onnx_in_name(node, i), mica_onnx_entry_kind(entry));
+    }
+    return entry != NULL ? entry->value : NULL;
 }
 
 mica_status mica_onnx_finish(const mica_onnx_node *node) {

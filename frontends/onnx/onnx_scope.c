@@ -39,6 +39,10 @@ void mica_onnx_define(mica_onnx_importer *im, const char *name, mica_value *valu
     mica_map_set(im->scope->entries, name, entry);
 }
 
+void mica_onnx_define_entry(mica_onnx_importer *im, const char *name, mica_onnx_entry *entry) {
+    mica_map_set(im->scope->entries, name, entry);
+}
+
 mica_value *mica_onnx_entry_value(mica_onnx_importer *im, const char *name,
                                   mica_onnx_entry *entry) {
     if (entry->value != NULL || entry->initializer == NULL) {
@@ -95,17 +99,18 @@ static const char *inner_prefix(const mica_onnx_node *node, const char *tag) {
 
 /* Sorts and converts the nodes of a body in the current scope and reads the named results. */
 static mica_status run_body(mica_onnx_node *node, Onnx__NodeProto **nodes, size_t n_nodes,
-                            char *const *names, size_t n_names, mica_value **out_values) {
+                            char *const *names, size_t n_names, mica_onnx_entry **out_entries) {
     mica_onnx_importer *im = node->importer;
     mica_onnx_order order;
     MICA_TRY(mica_onnx_sort(im, nodes, n_nodes, names, n_names, &order));
     MICA_TRY(mica_onnx_convert_nodes(im, &order));
     for (size_t i = 0; i < n_names; i++) {
         mica_onnx_entry *entry = mica_onnx_lookup(im->scope, names[i]);
-        out_values[i] = entry != NULL ? mica_onnx_entry_value(im, names[i], entry) : NULL;
-        if (out_values[i] == NULL) {
+        const bool tensor = entry != NULL && entry->sequence == NULL && !entry->absent;
+        if (entry == NULL || (tensor && mica_onnx_entry_value(im, names[i], entry) == NULL)) {
             return MICA_FAIL;
         }
+        out_entries[i] = entry;
     }
     return MICA_OK;
 }
@@ -125,9 +130,9 @@ static const Onnx__FunctionProto *find_function(const mica_onnx_node *node) {
 }
 
 static mica_status call(mica_onnx_node *node, const Onnx__FunctionProto *f,
-                        mica_value *const *inputs) {
+                        mica_onnx_entry *const *inputs) {
     mica_onnx_importer *im = node->importer;
-    mica_value **results = mica_arena_array(im->arena, f->n_output, sizeof *results);
+    mica_onnx_entry **results = mica_arena_array(im->arena, f->n_output, sizeof *results);
     mica_onnx_scope *scope = mica_onnx_push_scope(im, inner_prefix(node, ""));
     scope->function = f;
     scope->caller = node;
@@ -141,7 +146,7 @@ static mica_status call(mica_onnx_node *node, const Onnx__FunctionProto *f,
     }
     for (size_t i = 0; i < mica_onnx_n_in(node); i++) {
         if (inputs[i] != NULL) {
-            mica_onnx_define(im, f->input[i], inputs[i]);
+            mica_onnx_define_entry(im, f->input[i], inputs[i]);
         }
     }
     if (status == MICA_OK) {
@@ -149,7 +154,7 @@ static mica_status call(mica_onnx_node *node, const Onnx__FunctionProto *f,
     }
     mica_onnx_pop_scope(im);
     for (size_t i = 0; i < mica_onnx_n_out(node) && status == MICA_OK; i++) {
-        mica_onnx_bind(node, i, results[i]);
+        mica_onnx_bind_entry(node, i, results[i]);
     }
     return status;
 }
@@ -165,10 +170,10 @@ mica_status mica_onnx_inline_function(mica_onnx_node *node, bool *out_done) {
                                mica_onnx_n_in(node), mica_onnx_n_out(node), f->n_input,
                                f->n_output);
     }
-    mica_value **inputs =
+    mica_onnx_entry **inputs =
         mica_arena_array(node->importer->arena, mica_onnx_n_in(node), sizeof *inputs);
     for (size_t i = 0; i < mica_onnx_n_in(node); i++) {
-        inputs[i] = mica_onnx_in(node, i);
+        inputs[i] = mica_onnx_in_entry(node, i);
     }
     MICA_TRY(mica_onnx_finish(node));
     MICA_TRY(enter(node));
@@ -177,9 +182,9 @@ mica_status mica_onnx_inline_function(mica_onnx_node *node, bool *out_done) {
     return status;
 }
 
-mica_status mica_onnx_run_graph(mica_onnx_node *node, const Onnx__GraphProto *graph,
-                                mica_value *const *inputs, size_t n_inputs, mica_value **outputs,
-                                size_t n_outputs, const char *tag) {
+mica_status mica_onnx_run_entries(mica_onnx_node *node, const Onnx__GraphProto *graph,
+                                  mica_onnx_entry *const *inputs, size_t n_inputs,
+                                  mica_onnx_entry **outputs, size_t n_outputs, const char *tag) {
     mica_onnx_importer *im = node->importer;
     MICA_TRY(mica_onnx_finish(node));
     if (graph->n_input != n_inputs || graph->n_output != n_outputs) {
@@ -192,8 +197,10 @@ mica_status mica_onnx_run_graph(mica_onnx_node *node, const Onnx__GraphProto *gr
     char **names = mica_arena_array(im->arena, n_outputs, sizeof *names);
     mica_status status = mica_onnx_add_initializers(im, graph);
     for (size_t i = 0; i < n_inputs; i++) {
-        mica_onnx_define(im, graph->input[i]->name != NULL ? graph->input[i]->name : "",
-                         inputs[i]);
+        const char *name = graph->input[i]->name;
+        if (inputs[i] != NULL) {
+            mica_onnx_define_entry(im, name != NULL ? name : "", inputs[i]);
+        }
     }
     for (size_t i = 0; i < n_outputs; i++) {
         names[i] = graph->output[i]->name != NULL ? graph->output[i]->name : (char *)"";
@@ -205,4 +212,24 @@ mica_status mica_onnx_run_graph(mica_onnx_node *node, const Onnx__GraphProto *gr
     im->depth--;
     node->failed = node->failed || status != MICA_OK;
     return status;
+}
+
+mica_status mica_onnx_run_graph(mica_onnx_node *node, const Onnx__GraphProto *graph,
+                                mica_value *const *inputs, size_t n_inputs, mica_value **outputs,
+                                size_t n_outputs, const char *tag) {
+    mica_onnx_importer *im = node->importer;
+    mica_onnx_entry **in = mica_arena_array(im->arena, n_inputs, sizeof *in);
+    mica_onnx_entry **out = mica_arena_array(im->arena, n_outputs, sizeof *out);
+    for (size_t i = 0; i < n_inputs; i++) {
+        in[i] = inputs[i] != NULL ? mica_onnx_tensor_entry(im, inputs[i]) : NULL;
+    }
+    MICA_TRY(mica_onnx_run_entries(node, graph, in, n_inputs, out, n_outputs, tag));
+    for (size_t i = 0; i < n_outputs; i++) {
+        if (out[i]->value == NULL) {
+            return mica_onnx_error(node, "output %zu of its subgraph is %s, expected a tensor", i,
+                                   mica_onnx_entry_kind(out[i]));
+        }
+        outputs[i] = out[i]->value;
+    }
+    return MICA_OK;
 }

@@ -9,7 +9,7 @@ mica_status mica_onnx_convert_identity(mica_onnx_node *node) {
     return mica_onnx_finish(node);
 }
 
-/* In inference nothing is dropped; the mask is all ones. */
+/* In inference, or at ratio 0, nothing is dropped; the mask is all ones. */
 mica_status mica_onnx_convert_dropout(mica_onnx_node *node) {
     mica_value *x = mica_onnx_in(node, 0);
     const mrt_shape shape = mica_onnx_shape(x);
@@ -20,7 +20,11 @@ mica_status mica_onnx_convert_dropout(mica_onnx_node *node) {
     }
     mica_value *training = mica_onnx_in(node, 2);
     double flag = 0.0;
-    if (training != NULL && (!mica_weight_scalar(training, &flag) || flag != 0.0)) {
+    double ratio = 0.5;
+    if (mica_onnx_in(node, 1) != NULL && !mica_weight_scalar(mica_onnx_in(node, 1), &ratio)) {
+        ratio = 0.5;
+    }
+    if (training != NULL && ratio != 0.0 && (!mica_weight_scalar(training, &flag) || flag != 0.0)) {
         return mica_onnx_error(node, "input 2 ('%s') switches training on, expected a constant "
                                      "false; export the model for inference",
                                mica_onnx_in_name(node, 2));

@@ -64,7 +64,46 @@ static mica_status parse_dims(cursor *c, mrt_shape *out) {
     return accept(c, ']') ? MICA_OK : bad(c, "',' or ']'");
 }
 
-/* "name:[...]" or "symbol=3"; names may themselves hold ':' ("x:0:[1,3]"). */
+/* After the opening bracket around the shapes of a sequence. */
+static mica_status parse_list(cursor *c, mica_onnx_shape_item *item) {
+    MICA_VEC(mrt_shape) shapes = {0};
+    mrt_shape shape;
+    mica_status status = MICA_OK;
+    do {
+        status = accept(c, '[') ? parse_dims(c, &shape) : bad(c, "'[dims]'");
+        mica_vec_push(&shapes, shape);
+    } while (status == MICA_OK && accept(c, ','));
+    item->list = true;
+    item->n_shapes = shapes.len;
+    item->shapes = mica_arena_memdup(c->arena, shapes.data, shapes.len * sizeof shape);
+    mica_vec_free(&shapes);
+    MICA_TRY(status);
+    return accept(c, ']') ? MICA_OK : bad(c, "',' or ']'");
+}
+
+static mica_status parse_shape_or_list(cursor *c, mica_onnx_shape_item *item) {
+    skip_space(c);
+    return *c->at == '[' ? parse_list(c, item) : parse_dims(c, &item->shape);
+}
+
+/* "name:none". */
+static bool parse_none(cursor *c, const char *stop, mica_onnx_shape_item *item) {
+    const size_t tail = strlen(":none");
+    const char *end = stop;
+    while (end > c->at && isspace((unsigned char)end[-1])) {
+        end--;
+    }
+    if ((size_t)(end - c->at) <= tail || strncmp(end - tail, ":none", tail) != 0) {
+        return false;
+    }
+    item->none = true;
+    item->name = mica_arena_strndup(c->arena, c->at, (size_t)(end - c->at) - tail);
+    c->at = stop;
+    return true;
+}
+
+/* "name:[...]", "name:[[...],[...]]", "name:none" or "symbol=3"; names may themselves hold ':'
+ * ("x:0:[1,3]"). */
 static mica_status parse_named(cursor *c, mica_onnx_shape_item *item) {
     const char *start = c->at;
     const char *bracket = strchr(start, '[');
@@ -78,8 +117,11 @@ static mica_status parse_named(cursor *c, mica_onnx_shape_item *item) {
         if (*colon == ':' && colon > start) {
             item->name = mica_arena_strndup(c->arena, start, (size_t)(colon - start));
             c->at = bracket + 1;
-            return parse_dims(c, &item->shape);
+            return parse_shape_or_list(c, item);
         }
+    }
+    if (parse_none(c, stop, item)) {
+        return MICA_OK;
     }
     if (equals != NULL && equals > start) {
         const char *end = equals;
@@ -92,7 +134,7 @@ static mica_status parse_named(cursor *c, mica_onnx_shape_item *item) {
         c->at = equals + 1;
         return parse_number(c, &item->shape.dims[0]);
     }
-    return bad(c, "'[dims]', 'name:[dims]' or 'symbol=value'");
+    return bad(c, "'[dims]', 'name:[dims]', 'name:[[dims],...]', 'name:none' or 'symbol=value'");
 }
 
 static mica_status parse_item(cursor *c, mica_onnx_shape_list *out, bool inside) {

@@ -13,6 +13,7 @@
 #include "dialects/plan.h"
 #include "frontends/onnx/onnx_internal.h"
 #include "runtime/mrt_exec.h"
+#include "test/onnx_nodes/case_data.h"
 #include "utils/file.h"
 #include "utils/half.h"
 #include "utils/strings.h"
@@ -26,7 +27,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { TIME_LIMIT = 30, MAX_TENSORS = 64, LEVELS = 6 };
+enum { TIME_LIMIT = 30, LEVELS = 6 };
 
 /* Last diagnostic of the import in this process. */
 typedef struct message {
@@ -56,54 +57,6 @@ static bool fail(test_case *c, const char *format, ...) {
     vsnprintf(c->msg->text, sizeof c->msg->text, format, args);
     va_end(args);
     return false;
-}
-
-/* --- tensors in files ------------------------------------------------------------------------ */
-static bool read_tensor(test_case *c, const char *path, mica_onnx_tensor *out) {
-    mica_error err = {0};
-    char *bytes = NULL;
-    size_t size = 0;
-    if (mica_read_file(path, (size_t)1 << 30, &bytes, &size, &err) != MICA_OK) {
-        return fail(c, "%s", err.text);
-    }
-    if (mica_onnx_scan(&onnx__tensor_proto__descriptor, (uint8_t *)bytes, size, &err) != MICA_OK) {
-        return fail(c, "%s: %s", path, err.text);
-    }
-    Onnx__TensorProto *proto = onnx__tensor_proto__unpack(NULL, size, (uint8_t *)bytes);
-    mica_free(bytes);
-    if (proto == NULL || mica_onnx_tensor_inline(c->arena, proto, out, &err) != MICA_OK) {
-        return fail(c, "%s: %s", path, proto == NULL ? "no tensor" : err.text);
-    }
-    return true; /* `proto` holds the data and ends with the process */
-}
-
-/* The cases store bfloat16 as uint16; the model says what it is. */
-static void fix_bfloat16(Onnx__ValueInfoProto *const *infos, size_t count, size_t i,
-                         mica_onnx_tensor *t) {
-    const Onnx__TypeProto *type = i < count ? infos[i]->type : NULL;
-    if (type != NULL && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE &&
-        type->tensor_type->elem_type == ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16 &&
-        t->dtype == MRT_U16) {
-        t->dtype = MRT_BF16;
-    }
-}
-
-static size_t read_tensors(test_case *c, const char *set, const char *kind, mica_onnx_tensor *out) {
-    const Onnx__GraphProto *graph = c->model->graph;
-    const bool in = strcmp(kind, "input") == 0;
-    size_t n = 0;
-    for (; n < MAX_TENSORS; n++) {
-        const char *path = mica_arena_printf(c->arena, "%s/%s_%zu.pb", set, kind, n);
-        if (!mica_file_exists(path)) {
-            break;
-        }
-        if (!read_tensor(c, path, &out[n])) {
-            return SIZE_MAX;
-        }
-        fix_bfloat16(in ? graph->input : graph->output, in ? graph->n_input : graph->n_output, n,
-                     &out[n]);
-    }
-    return n;
 }
 
 /* --- import ---------------------------------------------------------------------------------- */
@@ -137,22 +90,22 @@ static bool is_fixed(int level, size_t index, const mica_onnx_tensor *t) {
     }
 }
 
-static bool import(test_case *c, mica_context *context, const mica_onnx_tensor *inputs, size_t n,
+static bool import(test_case *c, mica_context *context, const case_data *inputs,
                    mica_module **out) {
-    const Onnx__GraphProto *graph = c->model->graph;
     const char *path = mica_path_join(c->arena, c->folder, "model.onnx");
     message first = {""};
     for (int level = 0; level < LEVELS; level++) {
-        mica_ndarray constants[MAX_TENSORS] = {0};
-        mica_onnx_options options = {.constants = constants};
-        for (size_t i = 0; i < n && i < graph->n_input; i++) {
-            if (is_fixed(level, i, &inputs[i])) {
+        mica_ndarray constants[CASE_MAX_ITEMS] = {0};
+        mica_onnx_options options = {.constants = constants, .input_shapes = inputs->shapes};
+        for (size_t i = 0; i < inputs->count; i++) {
+            const mica_onnx_tensor *t = &inputs->items[i].tensor;
+            if (is_fixed(level, i, t)) {
                 mica_ndarray *a = &constants[options.n_constants++];
-                a->name = graph->input[i]->name;
-                snprintf(a->descr, sizeof a->descr, "%s", descr(inputs[i].dtype));
-                a->rank = inputs[i].shape.rank;
-                memcpy(a->dims, inputs[i].shape.dims, sizeof inputs[i].shape.dims);
-                a->data = inputs[i].data;
+                a->name = inputs->items[i].name;
+                snprintf(a->descr, sizeof a->descr, "%s", descr(t->dtype));
+                a->rank = t->shape.rank;
+                memcpy(a->dims, t->shape.dims, sizeof t->shape.dims);
+                a->data = t->data;
             }
         }
         c->msg->text[0] = '\0';
@@ -219,48 +172,52 @@ static bool compare(test_case *c, const char *name, const mrt_tensor *got,
 
 /* --- one data set ---------------------------------------------------------------------------- */
 static bool fill_inputs(test_case *c, const mrt_plan *plan, mrt_exec *exec,
-                        const mica_onnx_tensor *inputs, size_t n) {
+                        const case_data *inputs) {
     for (int32_t k = 0; k < plan->n_inputs; k++) {
         mrt_tensor *t = mrt_exec_tensor(exec, plan->inputs[k]);
         size_t i = 0;
-        while (i < n && strcmp(c->model->graph->input[i]->name, t->name) != 0) {
+        while (i < inputs->count && strcmp(inputs->items[i].name, t->name) != 0) {
             i++;
         }
-        if (i < n && t->dtype == MRT_F32 && mrt_dtype_is_float(inputs[i].dtype) &&
-            mrt_shape_equal(&inputs[i].shape, &t->shape)) {
-            for (int64_t e = 0; e < inputs[i].count; e++) {
-                ((float *)t->data)[e] = (float)element(inputs[i].dtype, inputs[i].data, e);
+        const mica_onnx_tensor *in = i < inputs->count ? &inputs->items[i].tensor : NULL;
+        if (in != NULL && t->dtype == MRT_F32 && mrt_dtype_is_float(in->dtype) &&
+            mrt_shape_equal(&in->shape, &t->shape)) {
+            for (int64_t e = 0; e < in->count; e++) {
+                ((float *)t->data)[e] = (float)element(in->dtype, in->data, e);
             }
             continue;
         }
-        if (i == n || inputs[i].dtype != t->dtype ||
-            !mrt_shape_equal(&inputs[i].shape, &t->shape)) {
+        if (in == NULL || in->dtype != t->dtype || !mrt_shape_equal(&in->shape, &t->shape)) {
             return fail(c, "the data for input '%s' do not fit", t->name);
         }
-        if (inputs[i].count > 0) {
-            memcpy(t->data, inputs[i].data, (size_t)inputs[i].count * mrt_dtype_bytes(t->dtype));
+        if (in->count > 0) {
+            memcpy(t->data, in->data, (size_t)in->count * mrt_dtype_bytes(t->dtype));
         }
     }
     return true;
 }
 
-static bool run_plan(test_case *c, const mrt_plan *plan, const mica_onnx_tensor *inputs,
-                     size_t n_in, const mica_onnx_tensor *outputs, size_t n_out) {
+static bool run_plan(test_case *c, const mrt_plan *plan, const case_data *inputs,
+                     const case_data *outputs) {
     mrt_exec *exec = NULL;
     mrt_error err = {""};
     if (mrt_exec_create(plan, NULL, &exec, &err) != MRT_OK) {
         return fail(c, "%s", err.text);
     }
-    if (!fill_inputs(c, plan, exec, inputs, n_in)) {
+    if (!fill_inputs(c, plan, exec, inputs)) {
         return false;
     }
     mrt_exec_run(exec, NULL, NULL);
-    for (size_t i = 0; i < n_out; i++) {
-        if (i >= (size_t)plan->n_outputs) {
-            return fail(c, "%d outputs, expected %zu", plan->n_outputs, n_out);
-        }
+    if ((size_t)plan->n_outputs != outputs->count) {
+        return fail(c, "%d outputs, expected %zu", plan->n_outputs, outputs->count);
+    }
+    for (size_t i = 0; i < outputs->count; i++) {
+        const case_item *want = &outputs->items[i];
         const mrt_tensor *got = mrt_exec_tensor(exec, plan->outputs[i]);
-        if (!compare(c, c->model->graph->output[i]->name, got, &outputs[i])) {
+        if (strcmp(got->name, want->name) != 0) {
+            return fail(c, "output %zu is '%s', expected '%s'", i, got->name, want->name);
+        }
+        if (!compare(c, want->name, got, &want->tensor)) {
             return false;
         }
     }
@@ -269,29 +226,30 @@ static bool run_plan(test_case *c, const mrt_plan *plan, const mica_onnx_tensor 
 }
 
 static bool run_set(test_case *c, const char *set) {
-    mica_onnx_tensor inputs[MAX_TENSORS], outputs[MAX_TENSORS];
-    const size_t n_in = read_tensors(c, set, "input", inputs);
-    const size_t n_out = read_tensors(c, set, "output", outputs);
+    const Onnx__GraphProto *graph = c->model->graph;
+    case_data inputs, outputs;
+    mica_error err = {0};
+    const bool data =
+        case_data_read(c->arena, set, "input", graph->input, graph->n_input, &inputs, &err) &&
+        case_data_read(c->arena, set, "output", graph->output, graph->n_output, &outputs, &err);
     mica_context *context = mica_context_create();
     mica_module *module = NULL;
     mrt_plan *plan = NULL;
     const mica_plan_options options = {0};
     mica_register_dialects(context);
     mica_set_diag_handler(context, keep_error, c->msg);
-    const bool no_data = n_in == SIZE_MAX || n_out == SIZE_MAX;
-    if (no_data) {
-        c->msg->text[0] = '\0'; /* sequences and the like: the importer says what is wrong */
-    }
-    if (!import(c, context, inputs, no_data ? 0 : n_in, &module)) {
+    /* Data that cannot be read (strings): the importer says what is wrong. */
+    const case_data none = {.shapes = ""};
+    if (!import(c, context, data ? &inputs : &none, &module)) {
         return false;
     }
-    if (no_data) {
-        return fail(c, "its data are no tensors");
+    if (!data) {
+        return fail(c, "its data: %s", err.text);
     }
     if (mica_plan_func(module, mica_module_func(module, "main"), &options, &plan) != MICA_OK) {
         return false;
     }
-    const bool ok = run_plan(c, plan, inputs, n_in, outputs, n_out);
+    const bool ok = run_plan(c, plan, &inputs, &outputs);
     mrt_plan_destroy(plan);
     mica_module_destroy(module);
     mica_context_destroy(context);
