@@ -67,6 +67,8 @@ int32_t mica_planner_temp(mica_planner *planner, const mrt_tensor *info);
 mrt_tensor mica_planner_info(mica_planner *planner, const mica_value *value);
 /* The same of a tensor id, which must be valid. */
 mrt_tensor mica_planner_tensor(mica_planner *planner, int32_t id);
+/* True when the size of a result of the op depends on data and its kernel has to find it out. */
+bool mica_planner_sizes_itself(const mica_planner *planner, const mica_op *op);
 int64_t mica_planner_float_order(const mica_planner *planner);
 
 /* Element type of the IR as the runtime stores it (quantized types: their storage type);

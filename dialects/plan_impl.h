@@ -2,6 +2,7 @@
 #ifndef MICA_DIALECTS_PLAN_IMPL_H
 #define MICA_DIALECTS_PLAN_IMPL_H
 
+#include "dialects/live.h"
 #include "dialects/plan.h"
 
 typedef struct mica_planner_slot {
@@ -17,6 +18,8 @@ struct mica_planner {
     bool quiet;               /* errors are not reported */
     bool all_results;         /* unused results are computed too */
     bool failed;              /* sticky */
+    mica_live *live;          /* of the function; NULL in the plan of a single op */
+    uint32_t n_symbols;       /* of live that the plan knows, in the same order */
     mica_planner_slot *slots; /* values seen so far, open addressing, a power of two */
     size_t n_slots, used;
 };
@@ -28,6 +31,10 @@ void mica_planner_deinit(mica_planner *planner);
 int32_t mica_planner_add(mica_planner *planner, const mica_value *value, mrt_tensor_kind kind);
 /* Verifies the op and runs its hook. */
 mica_status mica_planner_op(mica_planner *planner, const mica_op *op);
+
+/* The same for an op with operands or results whose size depends on data: also tries the hook at
+ * other sizes, to see that parameters do not depend on them and how temporaries follow. */
+mica_status mica_planner_live_op(mica_planner *planner, const mica_op *op);
 
 /* Takes result `index` of an evaluated op; data is valid during the call only. */
 typedef void mica_eval_sink(void *user, uint32_t index, const mrt_tensor *result);

@@ -50,6 +50,17 @@ void mica_set_diag_handler(mica_context *context, mica_diag_handler *handler, vo
 /* Errors emitted so far. */
 size_t mica_error_count(const mica_context *context);
 
+/* Between begin and end, diagnostics are not shown and errors are not counted; the first error's
+ * text is kept. For trying something that may fail. Captures nest. */
+typedef struct mica_diag_capture {
+    mica_diag_handler *handler;
+    void *user;
+    size_t errors;
+    char text[640]; /* "" when nothing failed */
+} mica_diag_capture;
+void mica_diag_capture_begin(mica_context *context, mica_diag_capture *out);
+void mica_diag_capture_end(mica_context *context, const mica_diag_capture *capture);
+
 /* Emits an error and returns MICA_FAIL, so that callers can write `return mica_emit_error(...)`.
  * Text: lower case, states expected and actual, no final period. */
 mica_status mica_emit_error(mica_context *context, mica_loc loc, const char *format, ...)

@@ -130,6 +130,24 @@ void mica_set_diag_handler(mica_context *context, mica_diag_handler *handler, vo
     context->handler_user = user;
 }
 
+static void keep_first(void *user, mica_severity severity, mica_loc loc, const char *text) {
+    mica_diag_capture *capture = user;
+    (void)loc;
+    if (severity == MICA_ERROR && capture->text[0] == '\0') {
+        snprintf(capture->text, sizeof capture->text, "%s", text);
+    }
+}
+
+void mica_diag_capture_begin(mica_context *context, mica_diag_capture *out) {
+    *out = (mica_diag_capture){context->handler, context->handler_user, context->errors, ""};
+    mica_set_diag_handler(context, keep_first, out);
+}
+
+void mica_diag_capture_end(mica_context *context, const mica_diag_capture *capture) {
+    mica_set_diag_handler(context, capture->handler, capture->user);
+    context->errors = capture->errors;
+}
+
 size_t mica_error_count(const mica_context *context) {
     return context->errors;
 }

@@ -38,6 +38,7 @@ enum {
     MICA_FLOAT_ONLY = 256,   /* no integer form in any processor */
     MICA_TERMINATOR = 512,
     MICA_VALUE_IN_PLACE = 1024, /* result has the operand's bytes (Reshape...) */
+    MICA_SIZES_ITSELF = 2048, /* its kernel decides how large a result is: see dialects/live.h */
 };
 
 /* Checks what the row cannot say. Operand and attribute kinds are already right. Emits at least one

@@ -1,4 +1,4 @@
-/* Map from pointer to 64-bit number or pointer: open addressing, for ir/ only. No iteration, so
+/* Map from pointer to 64-bit number or pointer: open addressing. No iteration, so
  * output cannot depend on addresses. */
 #ifndef MICA_IR_PTR_MAP_H
 #define MICA_IR_PTR_MAP_H

@@ -147,6 +147,25 @@ bool read_steps(Reader *r, const fb::Net *net, mrt_bundle_index *out) {
     return r->status == MRT_OK;
 }
 
+bool read_sizes(Reader *r, const fb::Net *net, mrt_bundle_index *out) {
+    const uint32_t n_symbols = length(net->symbols()), n_terms = length(net->terms());
+    mrt_live_symbol *symbols = r->array<mrt_live_symbol>(n_symbols);
+    mrt_live_term *terms = r->array<mrt_live_term>(n_terms);
+    for (uint32_t i = 0; symbols != nullptr && i < n_symbols; i++) {
+        const fb::Symbol *s = net->symbols()->Get(i);
+        symbols[i] = {s->tensor(), s->axis()};
+    }
+    for (uint32_t i = 0; terms != nullptr && i < n_terms; i++) {
+        const fb::Term *t = net->terms()->Get(i);
+        terms[i] = {t->tensor(), t->axis(), t->symbol(), t->factor()};
+    }
+    out->symbols = symbols;
+    out->n_symbols = n_symbols;
+    out->terms = terms;
+    out->n_terms = n_terms;
+    return r->status == MRT_OK;
+}
+
 bool read_net(Reader *r, const fb::Net *net, mrt_bundle_index *out) {
     out->inputs = r->ids(net->inputs(), &out->n_inputs);
     out->outputs = r->ids(net->outputs(), &out->n_outputs);
@@ -158,7 +177,8 @@ bool read_net(Reader *r, const fb::Net *net, mrt_bundle_index *out) {
     }
     out->info.preprocess = texts;
     out->n_preprocess = n;
-    return r->status == MRT_OK && read_tensors(r, net, out) && read_steps(r, net, out);
+    return r->status == MRT_OK && read_tensors(r, net, out) && read_steps(r, net, out) &&
+           read_sizes(r, net, out);
 }
 
 bool read_golden(Reader *r, const fb::Golden *golden, mrt_bundle_index *out) {

@@ -60,6 +60,9 @@ typedef struct mrt_bundle_index {
     uint32_t n_steps;
     const int32_t *inputs, *outputs;
     uint32_t n_inputs, n_outputs, n_preprocess;
+    const mrt_live_symbol *symbols;
+    const mrt_live_term *terms;
+    uint32_t n_symbols, n_terms;
     int32_t golden_section;
     const uint64_t *golden_offsets; /* n_golden, one per input */
     uint32_t n_golden;

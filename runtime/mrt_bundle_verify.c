@@ -24,11 +24,11 @@ static const mrt_index_result *find_result(const mrt_bundle_index *index, int32_
                                                                           : NULL;
 }
 
-static void note_first(const verifier *v, const mrt_index_result *expected,
-                       const mrt_index_result *found) {
+static void note_first(const verifier *v, const mrt_tensor *tensor,
+                       const mrt_index_result *expected, const mrt_index_result *found) {
     const mrt_plan *plan = v->bundle->plan;
     const mrt_plan_tensor *t = &plan->tensors[expected->tensor];
-    const int64_t count = mrt_shape_count(&t->info.shape), block = mrt_bundle_block(count);
+    const int64_t count = mrt_shape_count(&tensor->shape), block = mrt_bundle_block(count);
     mrt_bundle_report *report = v->report;
     report->tensor = expected->tensor;
     report->step = t->def_step;
@@ -36,7 +36,8 @@ static void note_first(const verifier *v, const mrt_index_result *expected,
     report->op = plan->steps[t->def_step].op;
     report->first = 0;
     report->last = count;
-    for (uint32_t i = 0; i < expected->n_blocks; i++) {
+    /* Other numbers of blocks: a size that depends on data differs already. */
+    for (uint32_t i = 0; expected->n_blocks == found->n_blocks && i < found->n_blocks; i++) {
         if (expected->blocks[i] != found->blocks[i]) {
             report->first = i * block;
             report->last = count - report->first < block ? count : report->first + block;
@@ -59,7 +60,7 @@ static void observe(void *user, int32_t id, const mrt_tensor *tensor) {
     }
     if (v->report->different++ == 0) {
         v->report->equal = false;
-        note_first(v, expected, &found);
+        note_first(v, tensor, expected, &found);
     }
 }
 

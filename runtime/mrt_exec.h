@@ -16,7 +16,8 @@ mrt_status mrt_exec_create(const mrt_plan *plan, mrt_pool *pool, mrt_exec **out_
                            mrt_error *err);
 void mrt_exec_destroy(mrt_exec *exec);
 
-/* The tensor with its data pointer. Inputs: write before run. Values: valid after run only for
+/* The tensor with its data pointer. Dimensions that depend on data have the size of the last run;
+ * before the first one, their bound. Inputs: write before run. Values: valid after run only for
  * outputs, or for all of them in a keep_all plan. Borrowed. */
 mrt_tensor *mrt_exec_tensor(mrt_exec *exec, int32_t tensor_id);
 
@@ -25,6 +26,10 @@ void mrt_exec_run(mrt_exec *exec, mrt_observer_fn *observer, void *user);
 /* Runs steps [first, last) only: suffix execution in keep_all plans. */
 void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observer_fn *observer,
                         void *user);
+
+/* Why a step of the last run was left out (its results are zeros), or NULL. Only a bundle that no
+ * compiler wrote can have one: live sizes that do not fit its steps. */
+const char *mrt_exec_problem(const mrt_exec *exec);
 
 /* Seconds that each step took in the last run are written to `seconds` (plan->n_steps values) when
  * it is not NULL. */

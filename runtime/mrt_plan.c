@@ -30,6 +30,8 @@ void mrt_plan_destroy(mrt_plan *plan) {
     free(plan->steps);
     free(plan->inputs);
     free(plan->outputs);
+    free(plan->symbols);
+    free(plan->terms);
     free(plan);
 }
 
@@ -137,6 +139,23 @@ void mrt_plan_add_output(mrt_plan *plan, int32_t tensor) {
     plan->tensors[tensor].is_output = true;
 }
 
+int32_t mrt_plan_add_symbol(mrt_plan *plan, int32_t tensor, int32_t axis) {
+    mrt_plan_memory *memory = plan->memory;
+    if (!grow(plan, &plan->symbols, plan->n_symbols, &memory->cap_symbols,
+              sizeof plan->symbols[0])) {
+        return -1;
+    }
+    plan->symbols[plan->n_symbols] = (mrt_live_symbol){tensor, axis};
+    return plan->n_symbols++;
+}
+
+void mrt_plan_add_term(mrt_plan *plan, const mrt_live_term *term) {
+    mrt_plan_memory *memory = plan->memory;
+    if (grow(plan, &plan->terms, plan->n_terms, &memory->cap_terms, sizeof plan->terms[0])) {
+        plan->terms[plan->n_terms++] = *term;
+    }
+}
+
 static int32_t *copy_ids(mrt_plan *plan, const int32_t *ids, int n) {
     return (int32_t *)(uintptr_t)mrt_plan_store(plan, ids, (size_t)n * sizeof ids[0]);
 }
@@ -240,6 +259,7 @@ mrt_status mrt_plan_finalize(mrt_plan *plan, bool keep_all, mrt_error *err) {
     }
     plan->keep_all = keep_all;
     MRT_TRY(mrt_plan_check_graph(plan, err));
+    MRT_TRY(mrt_plan_check_live(plan, err));
     MRT_TRY(mrt_plan_check_kernels(plan, err));
     MRT_TRY(mrt_plan_arena(plan, err));
     if (index_names(plan) != MRT_OK || index_aliases(plan) != MRT_OK) {

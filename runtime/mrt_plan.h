@@ -37,6 +37,20 @@ typedef struct mrt_step {
     size_t scratch;       /* set by finalize */
 } mrt_step;
 
+/* A size that depends on data: dimension `axis` of a step's output. The planned dimension is its
+ * bound; the kernel (one with MRT_WRITES_SHAPE) writes the live size at run time. */
+typedef struct mrt_live_symbol {
+    int32_t tensor, axis;
+} mrt_live_symbol;
+
+/* Dimension `axis` of a tensor is `factor` (at least 1) shorter for every element that the symbol
+ * lacks to its bound. Several terms of one dimension add up. So a live dimension lies between 0 and
+ * the planned one whatever the data is. */
+typedef struct mrt_live_term {
+    int32_t tensor, axis, symbol;
+    int64_t factor;
+} mrt_live_term;
+
 typedef struct mrt_plan {
     mrt_plan_tensor *tensors;
     int32_t n_tensors;
@@ -44,6 +58,10 @@ typedef struct mrt_plan {
     int32_t n_steps;
     int32_t *inputs, n_inputs;   /* in declaration order */
     int32_t *outputs, n_outputs;
+    mrt_live_symbol *symbols; /* sizes that depend on data; most plans have none */
+    int32_t n_symbols;
+    mrt_live_term *terms;
+    int32_t n_terms;
     /* Set by finalize: */
     int64_t arena_bytes;         /* planned activations */
     int64_t live_bytes;          /* lower bound: the largest set of tensors alive at one step */
@@ -65,6 +83,12 @@ void mrt_plan_add_output(mrt_plan *plan, int32_t tensor);
 /* Adds a step; params (kernel->param_bytes, may be NULL when 0), ids and op name are copied. */
 void mrt_plan_add_step(mrt_plan *plan, uint16_t kernel_code, const void *params, const int32_t *in,
                        int n_in, const int32_t *out, int n_out, const char *op);
+
+/* Declares a size that depends on data and returns the symbol's id; the dimension itself needs no
+ * term. The tensor is a value that a step writes. */
+int32_t mrt_plan_add_symbol(mrt_plan *plan, int32_t tensor, int32_t axis);
+/* Declares that a dimension follows a symbol. */
+void mrt_plan_add_term(mrt_plan *plan, const mrt_live_term *term);
 
 /* Checks everything (ids, order, kernels, shapes, aliases), then plans the arena.
  * keep_all: every tensor gets bytes of its own, so that all can be read after a run.

@@ -57,6 +57,7 @@ uint64_t size_bound(const mrt_bundle_index &index) {
     }
     bytes += 4 * (static_cast<uint64_t>(index.n_inputs) + index.n_outputs);
     bytes += 8 * static_cast<uint64_t>(index.n_golden);
+    bytes += 32 * (static_cast<uint64_t>(index.n_symbols) + index.n_terms);
     return bytes + index.n_results * (kTableBytes + 8 * MRT_GOLDEN_BLOCKS);
 }
 
@@ -116,8 +117,22 @@ struct Builder {
         const auto outputs = b.CreateVector(index.outputs, index.n_outputs);
         const auto preprocess = rows<String>(
             index.n_preprocess, [&](uint32_t i) { return text(index.info.preprocess[i]); });
+        std::vector<fb::Symbol> symbols;
+        std::vector<fb::Term> terms;
+        for (uint32_t i = 0; i < index.n_symbols; i++) {
+            symbols.emplace_back(index.symbols[i].tensor, index.symbols[i].axis);
+        }
+        for (uint32_t i = 0; i < index.n_terms; i++) {
+            const mrt_live_term &t = index.terms[i];
+            terms.emplace_back(t.tensor, t.axis, t.symbol, t.factor);
+        }
+        const auto sizes = symbols.empty() ? Offset<Vector<const fb::Symbol *>>()
+                                           : b.CreateVectorOfStructs(symbols);
+        const auto followers = terms.empty() ? Offset<Vector<const fb::Term *>>()
+                                             : b.CreateVectorOfStructs(terms);
         return fb::CreateNet(b, name, tensors, steps, inputs, outputs, preprocess,
-                             index.info.planned_arena_bytes);
+                             index.info.planned_arena_bytes, Offset<Vector<Offset<fb::Subnet>>>(),
+                             sizes, followers);
     }
 
     Offset<fb::Golden> golden(const mrt_bundle_index &index) {

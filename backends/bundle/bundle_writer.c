@@ -127,7 +127,8 @@ static void describe(writer *w) {
     const mica_bundle_desc *desc = w->desc;
     const mrt_plan *plan = desc->plan;
     mrt_bundle_info *info = &w->index.info;
-    info->format = MRT_BUNDLE_FORMAT;
+    /* Runtimes of format 1 would compute with bounds in place of live sizes. */
+    info->format = plan->n_symbols > 0 ? 2 : 1;
     info->producer = or_empty(desc->producer);
     info->processor = or_empty(desc->processor);
     info->name = or_empty(desc->name);
@@ -147,6 +148,10 @@ static void describe(writer *w) {
     w->index.n_inputs = (uint32_t)plan->n_inputs;
     w->index.outputs = plan->outputs;
     w->index.n_outputs = (uint32_t)plan->n_outputs;
+    w->index.symbols = plan->symbols;
+    w->index.n_symbols = (uint32_t)plan->n_symbols;
+    w->index.terms = plan->terms;
+    w->index.n_terms = (uint32_t)plan->n_terms;
     list_tensors(w);
     list_steps(w);
     place_constants(w);
@@ -278,7 +283,7 @@ static bool emit_file(const writer *w, const mrt_bundle_header *header, const ui
 
 static mica_status write_file(writer *w, const char *path, mica_error *err) {
     mrt_bundle_header header = {.magic = {0},
-                                .format = MRT_BUNDLE_FORMAT,
+                                .format = w->index.info.format,
                                 .header_bytes = sizeof header,
                                 .index_offset = place_sections(w)};
     memcpy(header.magic, MRT_BUNDLE_MAGIC, sizeof header.magic);

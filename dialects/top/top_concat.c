@@ -141,7 +141,8 @@ mica_status mica_plan_slice(const mica_op *op, mica_planner *planner) {
         params.start[i] = i < x.rank ? axes[i].start : 0;
         params.step[i] = i < x.rank ? axes[i].step : 1;
     }
-    return mica_plan_move(planner, op, MRT_K_slice, &params);
+    const bool live = mica_planner_sizes_itself(planner, op);
+    return mica_plan_move(planner, op, live ? MRT_K_slice_live : MRT_K_slice, &params);
 }
 
 /* --- Split ------------------------------------------------------------------------------------ */

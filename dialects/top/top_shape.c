@@ -206,6 +206,13 @@ mica_status mica_infer_shape(const mica_op *op, mica_type *out_results) {
     return mica_infer_shape_result(op, &y, mica_type_i64(context), out_results);
 }
 
+mica_status mica_plan_shape(const mica_op *op, mica_planner *planner) {
+    int first, last;
+    mica_shape_op_range(op, mica_op_operand(op, 0)->type->rank, &first, &last);
+    const mrt_axis_params params = {.axis = first};
+    return mica_planner_step(planner, op, MRT_K_shape, &params);
+}
+
 mica_status mica_infer_constant_fill(const mica_op *op, mica_type *out_results) {
     mica_context *context = mica_op_context(op);
     const mrt_dtype dtype = mica_dtype_of_name(mica_op_str(op, "dtype"));

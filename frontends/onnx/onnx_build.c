@@ -110,6 +110,10 @@ mica_op *mica_onnx_op(mica_onnx_node *node, const char *op, const char *suffix,
 static mica_status check_result(mica_onnx_node *node, const mica_op *op, size_t i,
                                 int64_t *out_bytes) {
     const mica_value *result = mica_op_result(op, (uint32_t)i);
+    if (mica_onnx_is_live(node, result)) {
+        *out_bytes = FOLD_LIMIT; /* not to be folded; its bound was checked */
+        return MICA_OK;
+    }
     if (!mica_type_is_static(result->type)) {
         return mica_onnx_error(node, "the shape of '%s' depends on the data, which is not "
                                      "supported", mica_value_name(result));
@@ -141,7 +145,7 @@ mica_status mica_onnx_done_all(mica_onnx_node *node, mica_op *op, mica_value **o
     if (node->failed || op == NULL) {
         return MICA_FAIL;
     }
-    const bool inferred = mica_op_infer(op) == MICA_OK;
+    const bool inferred = mica_live_infer(node->importer->live, op) == MICA_OK;
     if (!inferred || (op->info->verify != NULL && op->info->verify(op) != MICA_OK)) {
         node->failed = true;
         mica_emit(node->importer->context, MICA_NOTE, node->importer->loc,
@@ -214,6 +218,9 @@ mica_value *mica_onnx_reshape(mica_onnx_node *node, const char *suffix, mica_val
     }
     memcpy(shape.dims, dims, (size_t)rank * sizeof *dims);
     const mrt_shape old = mica_onnx_shape(x);
+    if (mica_onnx_is_live(node, x)) {
+        return mica_onnx_live_reshape(node, suffix, x, rank, dims);
+    }
     if (mrt_shape_equal(&shape, &old)) {
         return x;
     }
@@ -341,7 +348,8 @@ mica_value *mica_onnx_slice(mica_onnx_node *node, const char *suffix, mica_value
     const mrt_shape shape = mica_onnx_shape(x);
     bool whole = true;
     for (int i = 0; i < shape.rank; i++) {
-        whole = whole && offset[i] == 0 && steps[i] == 1 && ends[i] == shape.dims[i];
+        const int64_t end = shape.dims[i] < 0 ? INT64_MAX : shape.dims[i];
+        whole = whole && offset[i] == 0 && steps[i] == 1 && ends[i] == end;
     }
     mica_op *op = whole ? NULL : mica_onnx_op(node, "top.Slice", suffix, &x, 1, 1);
     if (op == NULL) {

@@ -113,6 +113,25 @@ mica_status mica_onnx_convert_eye_like(mica_onnx_node *node) {
 }
 
 /* --- shapes ---------------------------------------------------------------------------------- */
+/* Dimensions [start, end) of a tensor; found at run time when one of them depends on data. */
+static mica_value *dims_of(mica_onnx_node *node, const char *suffix, mica_value *x, int64_t start,
+                           int64_t end) {
+    const mrt_shape shape = mica_onnx_shape(x);
+    bool known = true;
+    for (int64_t i = start; i < end; i++) {
+        known = known && shape.dims[i] >= 0;
+    }
+    if (known) {
+        return mica_onnx_i64s(node, suffix, end - start, shape.dims + start);
+    }
+    mica_op *op = mica_onnx_op(node, "top.Shape", suffix, &x, 1, 1);
+    if (op != NULL) {
+        mica_op_set_i64(op, "start", start);
+        mica_op_set_i64(op, "end", end);
+    }
+    return mica_onnx_done(node, op);
+}
+
 mica_status mica_onnx_convert_shape(mica_onnx_node *node) {
     const mrt_shape shape = mica_onnx_shape(mica_onnx_in(node, 0));
     int64_t start = mica_onnx_attr_i(node, "start", 0);
@@ -121,11 +140,17 @@ mica_status mica_onnx_convert_shape(mica_onnx_node *node) {
     end += end < 0 ? shape.rank : 0;
     start = start < 0 ? 0 : start > shape.rank ? shape.rank : start;
     end = end < start ? start : end > shape.rank ? shape.rank : end;
-    return mica_onnx_alias(node, 0, mica_onnx_i64s(node, NULL, end - start, shape.dims + start));
+    return mica_onnx_alias(node, 0, dims_of(node, NULL, mica_onnx_in(node, 0), start, end));
 }
 
 mica_status mica_onnx_convert_size(mica_onnx_node *node) {
-    const mrt_shape shape = mica_onnx_shape(mica_onnx_in(node, 0));
+    mica_value *x = mica_onnx_in(node, 0);
+    const mrt_shape shape = mica_onnx_shape(x);
+    if (mica_onnx_is_live(node, x)) {
+        mica_value *dims = dims_of(node, "dims", x, 0, shape.rank);
+        return mica_onnx_alias(node, 0,
+                               mica_onnx_reduce(node, NULL, dims, "ReduceProd", 1, false));
+    }
     const int64_t count = mrt_shape_count(&shape);
     return mica_onnx_alias(node, 0, mica_onnx_weight(node, NULL, MRT_I64, 0, NULL, &count));
 }
@@ -146,6 +171,7 @@ mica_status mica_onnx_convert_range(mica_onnx_node *node) {
             return mica_onnx_error(node, "delta is 0");
         }
     }
+    mica_onnx_attr_i(node, "stash_type", 1); /* half types compute in f32 whatever it says */
     mica_op *op = mica_onnx_op(node, "top.Range", NULL, operands, 3, 1);
     return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
 }

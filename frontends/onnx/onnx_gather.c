@@ -75,65 +75,6 @@ mica_status mica_onnx_convert_trilu(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
 }
 
-/* The condition is a constant: its true places are indices. */
-mica_status mica_onnx_convert_compress(mica_onnx_node *node) {
-    mica_value *x = mica_onnx_in(node, 0);
-    const mrt_shape shape = mica_onnx_shape(x);
-    int64_t count = 0, n = 0, axis = 0;
-    const int64_t *condition = mica_onnx_const_i64s(node, 1, &count);
-    const int64_t given = mica_onnx_attr_i(node, "axis", 0);
-    MICA_TRY(mica_onnx_finish(node));
-    int64_t size = mrt_shape_count(&shape);
-    if (mica_onnx_has_attr(node, "axis")) {
-        axis = mica_onnx_axis(node, given, shape.rank);
-        size = shape.dims[axis];
-    } else {
-        x = mica_onnx_reshape(node, "flat", x, 1, &size);
-    }
-    int64_t *indices = mica_onnx_buffer(node, MRT_I64, count);
-    for (int64_t i = 0; i < count && indices != NULL; i++) {
-        if (condition[i] != 0 && i >= size) {
-            return mica_onnx_error(node, "the condition is true at %" PRId64 ", expected less than "
-                                         "%" PRId64, i, size);
-        }
-        if (condition[i] != 0) {
-            indices[n++] = i;
-        }
-    }
-    mica_value *picked = mica_onnx_i64s(node, "indices", n, indices);
-    return mica_onnx_alias(node, 0,
-                           mica_onnx_gather(node, "top.Gather", NULL, x, picked, (int)axis));
-}
-
-/* Indices of a constant; anything else has a result of unknown size. */
-mica_status mica_onnx_convert_non_zero(mica_onnx_node *node) {
-    mica_value *x = mica_onnx_in(node, 0);
-    const mrt_shape shape = mica_onnx_shape(x);
-    int64_t count = 0, n = 0;
-    if (x != NULL && !mica_is_weight(x)) {
-        return mica_onnx_error(node, "the size of its result depends on the data of a graph input; "
-                                     "cut the model before it with output_names");
-    }
-    const double *data = mica_onnx_const_f64s(node, 0, &count);
-    for (int64_t i = 0; i < count; i++) {
-        n += data[i] != 0.0;
-    }
-    const int64_t dims[] = {shape.rank, n};
-    int64_t *out = mica_onnx_buffer(node, MRT_I64, shape.rank * n);
-    for (int64_t i = 0, at = 0; i < count && out != NULL; i++) {
-        int64_t rest = i;
-        if (data[i] == 0.0) {
-            continue;
-        }
-        for (int axis = shape.rank - 1; axis >= 0; axis--) {
-            out[axis * n + at] = rest % shape.dims[axis];
-            rest /= shape.dims[axis];
-        }
-        at++;
-    }
-    return mica_onnx_alias(node, 0, mica_onnx_weight(node, NULL, MRT_I64, 2, dims, out));
-}
-
 /* y[t] = x[t < len ? len - 1 - t : t] along the time axis, len per batch element. */
 mica_status mica_onnx_convert_reverse_sequence(mica_onnx_node *node) {
     mica_value *x = mica_onnx_in(node, 0), *lens = mica_onnx_in(node, 1);

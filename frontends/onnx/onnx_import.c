@@ -77,6 +77,7 @@ static mica_status convert(mica_onnx_node *node) {
         return unsupported(node, near);
     }
     MICA_TRY(check_counts(node));
+    MICA_TRY(mica_onnx_check_live(node));
     MICA_TRY(node->row->convert(node));
     MICA_TRY(mica_onnx_attrs_done(node));
     for (size_t i = 0; i < mica_onnx_n_out(node); i++) {
@@ -168,8 +169,13 @@ static mica_value *named_output(mica_onnx_importer *im, mica_value *value, const
     }
     mica_op *op = mica_build_op(&im->builder, "top.Reshape",
                                 mica_loc_name(im->context, name, NULL), &value, 1, 1);
-    mica_op_set_i64s(op, "shape", value->type->dims, (size_t)value->type->rank);
-    return mica_op_infer(op) == MICA_OK ? mica_op_result(op, 0) : NULL;
+    const mrt_shape shape = mica_onnx_shape(value);
+    int64_t dims[MRT_MAX_RANK];
+    for (int i = 0; i < shape.rank; i++) {
+        dims[i] = shape.dims[i] < 0 ? 0 : shape.dims[i]; /* 0 copies */
+    }
+    mica_op_set_i64s(op, "shape", dims, (size_t)shape.rank);
+    return mica_live_infer(im->live, op) == MICA_OK ? mica_op_result(op, 0) : NULL;
 }
 
 typedef struct results {
@@ -319,11 +325,13 @@ mica_status mica_onnx_import(mica_context *context, const char *path,
     im.helpers = mica_map_create();
     im.externals = mica_map_create();
     im.borrowed = mica_map_create();
+    im.live = mica_live_create(context);
     mica_onnx_push_scope(&im, "");
     const mica_status status = run(&im);
     while (im.scope != NULL) {
         mica_onnx_pop_scope(&im);
     }
+    mica_live_destroy(im.live);
     mica_map_destroy(im.borrowed);
     mica_map_destroy(im.externals);
     mica_map_destroy(im.helpers);

@@ -7,6 +7,7 @@
 #define MICA_FRONTENDS_ONNX_INTERNAL_H
 
 #include "dialects/dialects.h"
+#include "dialects/live.h"
 #include "dialects/plan.h"
 #include "dialects/top/top.h"
 #include "frontends/onnx/onnx.h"
@@ -73,6 +74,7 @@ typedef struct mica_onnx_importer {
     mica_map *helpers;   /* names made up for tensors inside of one node's translation */
     mica_map *externals; /* external data files: mica_mapped */
     mica_map *borrowed;  /* constants whose bytes belong to the model, not to the store */
+    mica_live *live;     /* sizes that depend on data */
     int depth;           /* of inlined functions and subgraphs */
     size_t n_items;      /* elements of all sequences made so far */
     size_t n_nodes;      /* converted so far, subgraphs included: bounds unrolling */
@@ -237,7 +239,8 @@ const double *mica_onnx_const_f64s(mica_onnx_node *node, size_t i, int64_t *out_
 int64_t mica_onnx_const_i64(mica_onnx_node *node, size_t i, int64_t fallback);
 double mica_onnx_const_f64(mica_onnx_node *node, size_t i, double fallback);
 
-/* Shape and element type of a value (rank 0 / none for NULL). */
+/* Shape and element type of a value (rank 0 / none for NULL). A dimension that depends on data is
+ * -1; only converters listed in onnx_live.c see one. */
 mrt_shape mica_onnx_shape(const mica_value *value);
 mrt_dtype mica_onnx_type(const mica_value *value);
 bool mica_onnx_is_float(const mica_value *value);
@@ -275,6 +278,15 @@ const Onnx__GraphProto *mica_onnx_attr_graph(mica_onnx_node *node, const char *n
 void mica_onnx_attr_skip(mica_onnx_node *node, const char *name);
 /* Refuses attributes that nobody asked for; call after the last one was read. */
 mica_status mica_onnx_attrs_done(mica_onnx_node *node);
+
+/* --- sizes that depend on data (onnx_live.c) --------------------------------------------------- */
+/* True when a dimension of the value does; mica_onnx_shape says -1 for it. */
+bool mica_onnx_is_live(const mica_onnx_node *node, const mica_value *value);
+/* Refuses a node that takes such a value but is not known to be right for every size. */
+mica_status mica_onnx_check_live(mica_onnx_node *node);
+/* Reshape of such a value: 0 copies a dimension, -1 is the unknown one. */
+mica_value *mica_onnx_live_reshape(mica_onnx_node *node, const char *suffix, mica_value *x,
+                                   int rank, const int64_t *dims);
 
 /* Scan of opset 8 (onnx_scan_batch.c). */
 mica_status mica_onnx_scan_batch(mica_onnx_node *node);

@@ -131,9 +131,11 @@ double mica_onnx_const_f64(mica_onnx_node *node, size_t i, double fallback) {
 /* --- shapes and axes ------------------------------------------------------------------------- */
 mrt_shape mica_onnx_shape(const mica_value *value) {
     mrt_shape shape = {0};
-    if (value != NULL && mica_type_is_static(value->type)) {
+    if (value != NULL && mica_type_is_tensor(value->type) && value->type->rank >= 0) {
         shape.rank = value->type->rank;
-        memcpy(shape.dims, value->type->dims, (size_t)shape.rank * sizeof shape.dims[0]);
+        for (int i = 0; i < shape.rank; i++) {
+            shape.dims[i] = value->type->dims[i] < 0 ? -1 : value->type->dims[i];
+        }
     }
     return shape;
 }

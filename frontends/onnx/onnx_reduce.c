@@ -88,6 +88,10 @@ mica_status mica_onnx_convert_top_k(mica_onnx_node *node) {
     const int64_t k = node->opset < 10 ? mica_onnx_attr_i(node, "k", 0)
                                        : mica_onnx_const_i64(node, 1, 0);
     MICA_TRY(mica_onnx_finish(node));
+    if (shape.dims[axis] < 0) {
+        return mica_onnx_error(node, "axis %d has a size that depends on data and may be less than "
+                                     "k; cut the model before it with output_names", axis);
+    }
     if (k < 0 || k > shape.dims[axis]) {
         return mica_onnx_error(node, "k is %" PRId64 ", expected 0..%" PRId64, k, shape.dims[axis]);
     }
@@ -108,7 +112,7 @@ mica_status mica_onnx_convert_cum_sum(mica_onnx_node *node) {
     const int axis = mica_onnx_axis(node, mica_onnx_const_i64(node, 1, 0), mica_onnx_shape(x).rank);
     const bool exclusive = mica_onnx_attr_bool(node, "exclusive", false);
     const bool reverse = mica_onnx_attr_bool(node, "reverse", false);
-    mica_op *op = mica_onnx_op(node, "top.CumSum", NULL, &x, 1, 1);
+    mica_op *op = mica_onnx_op(node, node->row->detail, NULL, &x, 1, 1);
     MICA_TRY(mica_onnx_finish(node));
     mica_op_set_i64(op, "axis", axis);
     mica_op_set_bool(op, "exclusive", exclusive);

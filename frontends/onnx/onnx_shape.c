@@ -64,6 +64,19 @@ mica_status mica_onnx_convert_cast_like(mica_onnx_node *node) {
     return cast_to(node, mica_onnx_type(mica_onnx_in(node, 1)));
 }
 
+mica_status mica_onnx_convert_bit_cast(mica_onnx_node *node) {
+    mica_value *x = mica_onnx_in(node, 0);
+    const mrt_dtype to = target_type(node, mica_onnx_attr_i(node, "to", 0));
+    mica_op *op = mica_onnx_op(node, "top.BitCast", NULL, &x, 1, 1);
+    MICA_TRY(mica_onnx_finish(node));
+    if (mica_onnx_computed(to) != to) {
+        return mica_onnx_error(node, "the bits of %s are not at hand, it is computed in f32",
+                               mrt_dtype_name(to));
+    }
+    mica_op_set_str(op, "to", mrt_dtype_name(to));
+    return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
+}
+
 /* --- reshape --------------------------------------------------------------------------------- */
 mica_status mica_onnx_convert_reshape(mica_onnx_node *node) {
     mica_value *x = mica_onnx_in(node, 0);
@@ -72,6 +85,7 @@ mica_status mica_onnx_convert_reshape(mica_onnx_node *node) {
     int64_t count = 0, known = 1, dims[MRT_MAX_RANK] = {0};
     const int64_t *shape = mica_onnx_const_i64s(node, 1, &count);
     MICA_TRY(mica_onnx_finish(node));
+    const bool live = mica_onnx_is_live(node, x);
     if (count > MRT_MAX_RANK) {
         return mica_onnx_error(node, "the shape has %" PRId64 " dimensions, at most %d are "
                                      "supported", count, MRT_MAX_RANK);
@@ -84,7 +98,7 @@ mica_status mica_onnx_convert_reshape(mica_onnx_node *node) {
                 return mica_onnx_error(node, "the shape copies dimension %d of an input of rank %d",
                                        i, in.rank);
             }
-            dims[i] = in.dims[i];
+            dims[i] = live ? 0 : in.dims[i];
         }
         if (dims[i] < -1 || (dims[i] == -1 && open >= 0)) {
             return mica_onnx_error(node, "the shape has value %" PRId64 " on axis %d, expected 0 "
@@ -96,7 +110,7 @@ mica_status mica_onnx_convert_reshape(mica_onnx_node *node) {
         }
     }
     const int64_t total = mrt_shape_count(&in);
-    if (open >= 0) {
+    if (open >= 0 && !live) {
         dims[open] = known != 0 ? total / known : 0;
     }
     return mica_onnx_alias(node, 0, mica_onnx_reshape(node, NULL, x, (int)count, dims));
@@ -112,8 +126,13 @@ mica_status mica_onnx_convert_flatten(mica_onnx_node *node) {
                                axis, shape.rank, -shape.rank, shape.rank);
     }
     axis += axis < 0 ? shape.rank : 0;
-    const int64_t dims[] = {mrt_shape_range(&shape, 0, (int)axis),
-                            mrt_shape_range(&shape, (int)axis, shape.rank)};
+    int64_t dims[] = {mrt_shape_range(&shape, 0, (int)axis),
+                      mrt_shape_range(&shape, (int)axis, shape.rank)};
+    for (int i = 0; i < shape.rank; i++) {
+        if (shape.dims[i] < 0) { /* depends on data */
+            dims[i >= axis] = -1;
+        }
+    }
     return mica_onnx_alias(node, 0, mica_onnx_reshape(node, NULL, x, 2, dims));
 }
 
@@ -143,6 +162,9 @@ mica_status mica_onnx_convert_squeeze(mica_onnx_node *node) {
     int rank = 0;
     for (int i = 0; i < shape.rank; i++) {
         const bool named = (set >> i & 1) != 0;
+        if (named && shape.dims[i] < 0) {
+            return mica_onnx_error(node, "axis %d has a size that depends on data, expected 1", i);
+        }
         if (named && shape.dims[i] != 1) {
             return mica_onnx_error(node, "axis %d has size %" PRId64 ", expected 1", i,
                                    shape.dims[i]);
@@ -262,6 +284,10 @@ mica_status mica_onnx_convert_split(mica_onnx_node *node) {
         return mica_onnx_error(node, "attribute 'num_outputs' has value %" PRId64 ", the node has "
                                      "%zu outputs", asked, n);
     }
+    if (shape.dims[axis] < 0) {
+        return mica_onnx_error(node, "axis %d, which it cuts, has a size that depends on data; cut "
+                                     "the model before it with output_names", axis);
+    }
     int64_t *sizes = mica_arena_array(node->importer->arena, n, sizeof *sizes);
     MICA_TRY(split_sizes(node, shape.dims[axis], sizes, n));
     if (n == 1) {
@@ -292,8 +318,10 @@ mica_status mica_onnx_convert_depth_to_space(mica_onnx_node *node) {
 mica_status mica_onnx_convert_space_to_depth(mica_onnx_node *node) {
     mica_value *x = mica_onnx_in(node, 0);
     const int64_t block = mica_onnx_attr_i(node, "blocksize", 0);
+    const char *mode = mica_onnx_attr_choice(node, "mode", "DCR", "DCR|CRD");
     mica_op *op = mica_onnx_op(node, "top.Space2Depth", NULL, &x, 1, 1);
     MICA_TRY(mica_onnx_finish(node));
+    mica_op_set_str(op, "mode", mode);
     mica_op_set_i64(op, "block", block);
     return mica_onnx_alias(node, 0, mica_onnx_done(node, op));
 }

@@ -83,7 +83,7 @@ mica_status mica_onnx_convert_slice(mica_onnx_node *node) {
     MICA_TRY(node->opset < 10 ? slice_attrs(node, &args) : slice_inputs(node, &args));
     int64_t offset[MRT_MAX_RANK] = {0}, ends[MRT_MAX_RANK] = {0}, steps[MRT_MAX_RANK] = {0};
     for (int i = 0; i < shape.rank; i++) {
-        ends[i] = shape.dims[i];
+        ends[i] = shape.dims[i] < 0 ? INT64_MAX : shape.dims[i];
         steps[i] = 1;
     }
     if (args.n > shape.rank) {
@@ -97,6 +97,17 @@ mica_status mica_onnx_convert_slice(mica_onnx_node *node) {
         const int64_t step = args.steps != NULL ? args.steps[i] : 1;
         if (step == 0) {
             return mica_onnx_error(node, "step on axis %d is 0", axis);
+        }
+        if (shape.dims[axis] < 0) {
+            if (args.starts[i] < 0 || args.ends[i] < 0 || step < 0) {
+                return mica_onnx_error(node, "it counts from the end of axis %d, whose size depends "
+                                             "on data; only counts from its begin are supported",
+                                       axis);
+            }
+            offset[axis] = args.starts[i];
+            ends[axis] = args.ends[i] < INT32_MAX ? args.ends[i] : INT64_MAX;
+            steps[axis] = step;
+            continue;
         }
         /* A step beyond the axis takes one element, as does one of its size. */
         const int64_t size = shape.dims[axis] > 0 ? shape.dims[axis] : 1;
@@ -204,11 +215,15 @@ mica_status mica_onnx_convert_expand(mica_onnx_node *node) {
     for (int i = 0; i < rank; i++) {
         const int from = i - (rank - in.rank), to = i - (rank - (int)count);
         const int64_t have = from >= 0 ? in.dims[from] : 1, want = to >= 0 ? shape[to] : 1;
+        if (have < 0 && want != 1) {
+            return mica_onnx_error(node, "axis %d has a size that depends on data, expected 1 for "
+                                         "it in the shape, got %" PRId64, i, want);
+        }
         if (want < 0 || (have != 1 && want != 1 && have != want)) {
             return mica_onnx_error(node, "size %" PRId64 " of the input does not broadcast to "
                                          "%" PRId64 " on axis %d", have, want, i);
         }
-        dims[i] = have != 1 ? have : want;
+        dims[i] = have > 1 || have == 0 ? have : want;
     }
     return mica_onnx_alias(node, 0, mica_onnx_expand(node, NULL, x, rank, dims));
 }

@@ -1,6 +1,7 @@
 /* The driver of the lowering: walks main in order and calls each op's lower hook. */
 #include <string.h>
 
+#include "dialects/live.h"
 #include "ir/verify.h"
 #include "passes/lowering/lower_internal.h"
 
@@ -131,6 +132,16 @@ static void copy_module_attrs(mica_lowering *l) {
     mica_op_set_bool(l->tpu->op, "module.asymmetric", l->options->asymmetric);
 }
 
+/* Sizes of the new module that depend on data become unknown again. */
+static mica_status mark_sizes(mica_module *tpu) {
+    mica_op *func = mica_module_func(tpu, "main");
+    mica_live *live = mica_live_create(tpu->context);
+    const mica_status status = mica_live_func(live, func);
+    mica_live_destroy(live);
+    mica_func_update_type(func);
+    return status;
+}
+
 mica_status mica_lower_module(mica_module *top, const mica_lowering_options *options,
                               mica_module **out_tpu, mica_lower_report *report) {
     mica_op *func = mica_module_func(top, "main");
@@ -144,7 +155,18 @@ mica_status mica_lower_module(mica_module *top, const mica_lowering_options *opt
                        .casts = mica_map_create(),
                        .names = mica_map_create()};
     copy_module_attrs(&l);
-    mica_status status = lower_body(&l, func);
+    /* Hooks want static shapes: sizes that depend on data are lowered as their bounds. */
+    mica_live *live = mica_live_create(top->context);
+    mica_status status = mica_live_func(live, func);
+    mica_live_bind(live);
+    if (status == MICA_OK) {
+        status = lower_body(&l, func);
+    }
+    mica_live_unbind(live);
+    if (status == MICA_OK && mica_live_symbol_count(live) > 0) {
+        status = mark_sizes(l.tpu);
+    }
+    mica_live_destroy(live);
     if (status == MICA_OK) {
         status = mica_verify(l.tpu);
     }

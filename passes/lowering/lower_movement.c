@@ -41,7 +41,8 @@ static mica_status lower_moved(mica_lowering *l, const mica_op *op, mica_value *
     }
     mica_type *elements = mica_arena_alloc(l->tpu->arena, op->n_results * sizeof *elements);
     for (uint32_t i = 0; i < op->n_results; ++i) {
-        elements[i] = mica_type_element(first->type);
+        const mica_type own = mica_type_element(op->results[i].type); /* of indices, counts */
+        elements[i] = mica_lower_is_real(&op->results[i]) ? mica_type_element(first->type) : own;
     }
     mica_lower_emit(l, op, tpu_name(l, op), operands, op->n_operands, elements, true);
     return MICA_OK;
@@ -49,6 +50,28 @@ static mica_status lower_moved(mica_lowering *l, const mica_op *op, mica_value *
 
 mica_status mica_lower_movement(mica_lowering *l, const mica_op *op, mica_mode mode) {
     return lower_moved(l, op, moved_operand(l, mica_op_operand(op, 0), mode));
+}
+
+/* Indices found by value; their operands are f32 in every mode but the float ones, because one step
+ * of quantization may change what is found. */
+mica_status mica_lower_indices(mica_lowering *l, const mica_op *op, mica_mode mode) {
+    bool real = false;
+    for (uint32_t i = 0; i < op->n_operands; ++i) {
+        real = real || mica_lower_is_real(mica_op_operand(op, i));
+    }
+    if (mode == MICA_MODE_INT8 && real && !mica_op_is(op, "top.Shape")) {
+        return mica_lower_fallback(l, op, "its indices are found in float");
+    }
+    if (mode == MICA_MODE_INT8 || mica_op_is(op, "top.Shape")) {
+        return lower_moved(l, op, mica_lower_value(l, mica_op_operand(op, 0)));
+    }
+    const mica_type f32 = mica_type_f32(l->context), i64 = mica_type_i64(l->context);
+    mica_value **operands = mica_arena_alloc(l->tpu->arena, op->n_operands * sizeof *operands);
+    for (uint32_t i = 0; i < op->n_operands; ++i) {
+        operands[i] = mica_lower_as(l, mica_op_operand(op, i), f32);
+    }
+    mica_lower_emit(l, op, tpu_name(l, op), operands, op->n_operands, &i64, true);
+    return MICA_OK;
 }
 
 mica_status mica_lower_gather(mica_lowering *l, const mica_op *op, mica_mode mode) {

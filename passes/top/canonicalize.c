@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dialects/live.h"
 #include "ir/pass.h"
 #include "passes/top/pattern_util.h"
 #include "passes/top/patterns.h"
@@ -87,11 +88,14 @@ mica_status mica_pass_top_shape_infer(mica_module *module, const mica_pass_optio
     if (func == NULL) {
         return MICA_FAIL;
     }
-    for (mica_op *op = mica_func_body(func)->first; op != NULL; op = op->next) {
+    mica_live *live = mica_live_create(module->context);
+    mica_status status = MICA_OK;
+    for (mica_op *op = mica_func_body(func)->first; op != NULL && status == MICA_OK; op = op->next) {
         if (op->info != NULL && op->info->infer != NULL) {
-            MICA_TRY(mica_op_infer(op));
+            status = mica_live_infer(live, op);
         }
     }
+    mica_live_destroy(live);
     mica_func_update_type(func);
-    return MICA_OK;
+    return status;
 }
