@@ -146,7 +146,10 @@ static uint8_t encode(small_format f, float value, unsigned flags) {
                                                   : sign_bit - 1;
     uint32_t code;
     if (mag > 0x7f800000u) { /* quiet NaN */
-        code = f.kind == FINITE ? 0 : f.kind == IEEE ? top | 1u << (f.mantissa - 1) : max_code + 1;
+        if (f.kind == FINITE) {
+            return (uint8_t)sign_bit;
+        }
+        code = f.kind == IEEE ? top | 1u << (f.mantissa - 1) : max_code + 1;
     } else {
         code = round_magnitude(f, mag);
         code = code > max_code ? beyond(f, max_code, (flags & MRT_CAST_NO_SATURATE) == 0) : code;
@@ -174,15 +177,11 @@ static uint8_t extend(small_format f, uint32_t byte) {
     return (uint8_t)(f.kind == SIGNED ? (low ^ sign_bit) - sign_bit : low);
 }
 
-void mrt_small_narrow(mrt_dtype dtype, void *data, int64_t count, bool clamp) {
+void mrt_small_narrow(mrt_dtype dtype, void *data, int64_t count) {
     const small_format f = find(dtype);
     uint8_t *bytes = data;
-    const int half = 1 << (f.bits - 1);
-    const int low = f.kind == SIGNED ? -half : 0, high = f.kind == SIGNED ? half - 1 : 2 * half - 1;
     for (int64_t i = 0; i < count; i++) {
-        const int value = f.kind == SIGNED ? (int8_t)bytes[i] : bytes[i];
-        const int kept = value < low ? low : value > high ? high : value;
-        bytes[i] = clamp ? (uint8_t)kept : extend(f, bytes[i]);
+        bytes[i] = extend(f, bytes[i]);
     }
 }
 

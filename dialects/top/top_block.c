@@ -2,6 +2,8 @@
 #include "dialects/hooks.h"
 #include "dialects/plan_util.h"
 
+#include <string.h>
+
 static mica_type element_of_input(const mica_op *op) {
     return mica_result_element(op, mica_op_operand(op, 0));
 }
@@ -67,7 +69,8 @@ mica_status mica_plan_depth_to_space(const mica_op *op, mica_planner *planner) {
 }
 
 mica_status mica_plan_space_to_depth(const mica_op *op, mica_planner *planner) {
-    const mrt_block_params params = {.block = mica_op_i64(op, "block")};
+    const mrt_block_params params = {.block = mica_op_i64(op, "block"),
+                                     .mode = strcmp(mica_op_str(op, "mode"), "CRD") == 0};
     return mica_plan_move(planner, op, MRT_K_space_to_depth, &params);
 }
 

@@ -73,6 +73,18 @@ mica_status mica_onnx_convert_gelu(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_unary(node, op, NULL, mica_onnx_in(node, 0)));
 }
 
+mica_status mica_onnx_convert_swiglu(mica_onnx_node *node) {
+    mica_value *gate = mica_onnx_in(node, 0);
+    const double alpha = mica_onnx_attr_f(node, "alpha", 1.0);
+    mica_op *op = mica_onnx_op(node, "top.SiLU", "gate", &gate, 1, 1);
+    if (op != NULL) {
+        mica_op_set_f64(op, "alpha", alpha);
+    }
+    return mica_onnx_alias(node, 0, mica_onnx_binary(node, "top.Mul", NULL,
+                                                     mica_onnx_done(node, op),
+                                                     mica_onnx_in(node, 1)));
+}
+
 mica_status mica_onnx_convert_is_nan(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0,
                            mica_onnx_unary(node, "top.IsNaN", NULL, mica_onnx_in(node, 0)));
@@ -185,7 +197,7 @@ mica_status mica_onnx_convert_bit_shift(mica_onnx_node *node) {
 mica_status mica_onnx_convert_mod(mica_onnx_node *node) {
     const bool fmod_rule = mica_onnx_attr_bool(node, "fmod", false);
     mica_value *a = mica_onnx_in(node, 0), *b = mica_onnx_in(node, 1);
-    if (!fmod_rule && mica_onnx_is_float(a)) {
+    if (!fmod_rule && mica_onnx_is_float(a) && node->opset < 28) {
         return mica_onnx_error(node, "attribute 'fmod' has value 0, expected 1 for floats");
     }
     return mica_onnx_alias(node, 0, mica_onnx_binary(node, fmod_rule ? "top.FMod" : "top.Mod", NULL,

@@ -4,14 +4,15 @@
 #include "runtime/kernels/elem_util.h"
 #include "runtime/mrt_math.h"
 
-/* fmod is exact, so libm gives the same bits everywhere. The result takes the sign of v. */
-#define FLOOR_MOD(TAG, T, FMOD)                                                                    \
+/* fmod is exact, so libm gives the same bits everywhere. The result takes the sign of v, a zero,
+ * too. */
+#define FLOOR_MOD(TAG, T, FMOD, COPYSIGN)                                                          \
     static inline T floor_mod_##TAG(T u, T v) {                                                    \
         const T r = FMOD(u, v);                                                                    \
-        return r != 0 && (r < 0) != (v < 0) ? r + v : r;                                           \
+        return r == 0 ? COPYSIGN((T)0, v) : (r < 0) != (v < 0) ? r + v : r;                        \
     }
-FLOOR_MOD(F32, float, fmodf)
-FLOOR_MOD(F64, double, fmod)
+FLOOR_MOD(F32, float, fmodf, copysignf)
+FLOOR_MOD(F64, double, fmod, copysign)
 
 /* The square is written out, so that it may be a product whichever way the exponent is given. */
 MRT_INLINE float pow_F32(float u, float v) { return v == 2.0f ? u * u : mrt_powf(u, v); }

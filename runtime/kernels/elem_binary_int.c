@@ -1,8 +1,8 @@
 /* Binary functions of integers and bool.
  *
  * Nothing here is undefined: sums and products wrap, x / 0 and x mod 0 are 0, the lowest value
- * divided by -1 wraps to itself, shifts by the width or more (or by a negative count) give 0, a
- * negative power of anything but 1 and -1 is 0. MOD takes the sign of the divisor, FMOD that of the
+ * divided by -1 wraps to itself, shifts by the width or more (or by a negative count) leave nothing
+ * but copies of the sign when they go right, else 0, a negative power of anything but 1 and -1 is 0. MOD takes the sign of the divisor, FMOD that of the
  * dividend. */
 #include "runtime/kernels/elem_binary.h"
 
@@ -62,7 +62,7 @@
         return r != 0 && (r ^ v) < 0 ? (T)(r + v) : r;                                             \
     }                                                                                              \
     static inline T shift_right_##TAG(T u, T v) {                                                  \
-        return v < 0 || v >= (T)(8 * sizeof(T)) ? 0 : (T)(u >> v);                                 \
+        return (T)(u >> (v < 0 || v >= (T)(8 * sizeof(T)) ? (T)(8 * sizeof(T) - 1) : v));          \
     }                                                                                              \
     static inline T prelu_##TAG(T u, T v) { return u < 0 ? (T)((W)u * (W)v) : u; }
 #define UNSIGNED(TAG, T, W)                                                                        \

@@ -101,7 +101,8 @@ static array_fn *const casts[MRT_BOOL + 1][MRT_BOOL + 1] = {
 /* f64 -> f32 rounded to odd: a later rounding to 16 bits is then as if done once. */
 static float odd_f32(double value) {
     const float nearest = (float)value;
-    if ((double)nearest == value || value != value) {
+    const bool beyond = value >= 0x1p128 || value <= -0x1p128;
+    if ((double)nearest == value || value != value || beyond) {
         return nearest;
     }
     uint32_t bits = mrt_f32_bits(nearest);
@@ -201,7 +202,7 @@ void mrt_cast_array_by(mrt_dtype from, const void *src, mrt_dtype to, void *dst,
         casts[from][plain](src, dst, count);
     }
     if (plain != to) {
-        mrt_small_narrow(to, dst, count, mrt_dtype_is_float(from) || is_narrow_float(from));
+        mrt_small_narrow(to, dst, count);
     }
 }
 

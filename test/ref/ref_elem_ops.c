@@ -32,6 +32,8 @@ double ref_binary_float(int64_t op, mrt_dtype dtype, double a, double b) {
         r = fmod(a, b);
         if (r != 0 && (r < 0) != (b < 0)) {
             r = dtype == MRT_F32 ? (double)as_f32(r + b) : r + b;
+        } else if (r == 0) {
+            r = copysign(0.0, b);
         }
         break;
     case MRT_BINARY_FMOD:
@@ -110,7 +112,10 @@ uint64_t ref_binary_int(int64_t op, mrt_dtype dtype, uint64_t a, uint64_t b) {
     case MRT_BINARY_SHIFT_LEFT:
         return b >= (uint64_t)width(dtype) ? 0 : a << b;
     case MRT_BINARY_SHIFT_RIGHT:
-        return b >= (uint64_t)width(dtype) ? 0 : is_signed ? (uint64_t)((int64_t)a >> b) : a >> b;
+        if (b >= (uint64_t)width(dtype)) {
+            return is_signed && a >> 63 ? UINT64_MAX : 0;
+        }
+        return is_signed ? (uint64_t)((int64_t)a >> b) : a >> b;
     default: /* PRELU */
         return is_signed && a >> 63 ? a * b : a;
     }

@@ -12,6 +12,9 @@ int64_t ref_count(const mrt_tensor *t) {
 }
 
 int64_t ref_elem_bytes(mrt_dtype dtype) {
+    if (dtype > MRT_BOOL) {
+        return 1; /* the types below 16 bits */
+    }
     switch (dtype) {
     case MRT_I8:
     case MRT_U8:
