@@ -178,6 +178,41 @@ static bool vector_after_matmul(mica_rewriter *rewriter, mica_op *op) {
     return true;
 }
 
+/* Scale after a Permute that brings the columns of a MatMul to the channels. */
+static bool scale_behind_permute(mica_rewriter *rewriter, mica_op *op) {
+    mica_op *permute = mica_sole_producer(mica_op_operand(op, 0), "top.Permute");
+    mica_op *matmul = permute != NULL ? mica_sole_producer(mica_op_operand(permute, 0), "top.MatMul") : NULL;
+    size_t n = 0;
+    const int64_t *order = permute != NULL ? mica_op_i64s(permute, "order", &n) : NULL;
+    int64_t count = 0;
+    dense d;
+    if (matmul == NULL || n < 2 || order[1] != (int64_t)n - 1 || !mica_no_relu(op) || !mica_no_relu(matmul) ||
+        !read_dense(matmul, &d)) {
+        return false;
+    }
+    const float *factor = mica_const_f32(mica_op_operand(op, 1), &count);
+    const mica_value *bias = mica_op_present(op, 2);
+    const float *offset = bias != NULL ? mica_const_f32(bias, &count) : NULL;
+    if (factor == NULL || count != d.n || (bias != NULL && offset == NULL)) {
+        return false;
+    }
+    float *sums = mica_alloc((size_t)d.n * sizeof *sums + 1);
+    for (int64_t i = 0; i < d.n; ++i) {
+        sums[i] = (float)((d.b != NULL ? d.b[i] : 0.0) * (double)factor[i] + (offset != NULL ? offset[i] : 0.0));
+    }
+    /* The product holds other numbers than the model's: it gets a name of its own. */
+    mica_module *module = mica_rewriter_module(rewriter);
+    const char *name = mica_arena_printf(module->arena, "%s_scaled", mica_loc_get_name(matmul->loc));
+    matmul->loc = mica_named_loc(module, name, matmul);
+    build_dense(rewriter, matmul, matmul, NULL, mica_op_operand(matmul, 0), &d, NULL, factor,
+                d.b == NULL && offset == NULL ? NULL : sums);
+    mica_free(sums);
+    permute->loc = mica_merged_loc(op, permute);
+    mica_value *x = mica_op_operand(op, 0);
+    mica_rewriter_replace(rewriter, op, &x, 1);
+    return true;
+}
+
 /* --- means ------------------------------------------------------------------------------------------ */
 
 /* True for the mean that a normalization subtracts, or that is its variance. */
@@ -241,6 +276,7 @@ const mica_pattern mica_patterns_affine[] = {
     {"affine-before-conv", "top.Conv", affine_before_conv, "x * a + b per channel before Conv"},
     {"vector-before-matmul", "top.MatMul", vector_before_matmul, "x * a, x + b over the last axis before MatMul"},
     {"vector-after-matmul", NULL, vector_after_matmul, "y * a, y + b over the last axis after MatMul"},
+    {"scale-behind-permute", "top.Scale", scale_behind_permute, "Scale of permuted columns of a MatMul"},
     {"mean-to-pool", "top.Reduce", mean_to_pool, "mean over all spatial axes"},
 };
 const size_t mica_patterns_affine_count = sizeof mica_patterns_affine / sizeof mica_patterns_affine[0];
