@@ -6,7 +6,7 @@
  * saturating, else infinity, or NaN in a format without infinity; f4 and f6 have neither and always
  * saturate. A NaN keeps its sign where the format has one, and is -0 where the format has no NaN.
  * f8E8M0FNU holds powers of two: the sign is ignored and the direction of rounding is chosen.
- * To a small integer a value goes by way of its 8-bit type, then loses the upper bits.
+ * To a small integer a value goes by way of i8, then loses the upper bits.
  * Source: OCP OFP8 and MX specifications; the tables of ONNX Cast, opset 28. */
 #ifndef MRT_SMALL_H
 #define MRT_SMALL_H
@@ -32,7 +32,7 @@ mrt_dtype mrt_small_base(mrt_dtype dtype);
 void mrt_small_to_f32(mrt_dtype dtype, const void *from, float *to, int64_t count);
 void mrt_small_from_f32(mrt_dtype dtype, const float *from, void *to, int64_t count,
                         unsigned flags);
-/* 8-bit integers of the base type to the small integer type, in place: the low bits stay. */
+/* i8 to the small integer type, in place: the low bits stay. */
 void mrt_small_narrow(mrt_dtype dtype, void *data, int64_t count);
 /* Elements packed into bytes, the first in the lowest bits, to one element a byte. */
 void mrt_small_unpack(mrt_dtype dtype, const void *packed, void *to, int64_t count);

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "dialects/plan.h"
+#include "passes/top/optimize.h"
 #include "runtime/mrt_exec.h"
 #include "utils/arena.h"
 #include "utils/progress.h"
@@ -114,7 +115,7 @@ mica_status mica_collect_statistics(mica_module *module, const mica_dataset *dat
     memset(out, 0, sizeof *out);
     mica_op *func = mica_module_func(module, "main");
     mrt_plan *plan = NULL;
-    if (func == NULL || mica_plan_func(module, func, &(mica_plan_options){0}, &plan) != MICA_OK) {
+    if (func == NULL || mica_top_narrow_f64(module) != MICA_OK || mica_plan_func(module, func, &(mica_plan_options){0}, &plan) != MICA_OK) {
         return mica_fail(err, "the model cannot be executed (see the messages above)");
     }
     const double start = mica_seconds();

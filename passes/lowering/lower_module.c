@@ -4,6 +4,7 @@
 #include "dialects/live.h"
 #include "ir/verify.h"
 #include "passes/lowering/lower_internal.h"
+#include "passes/top/optimize.h"
 
 void mica_lower_report_free(mica_lower_report *report) {
     mica_free(report->rows);
@@ -148,6 +149,7 @@ mica_status mica_lower_module(mica_module *top, const mica_lowering_options *opt
     if (func == NULL) {
         return mica_emit_error(top->context, top->op->loc, "module has no function 'main'");
     }
+    MICA_TRY(mica_top_narrow_f64(top));
     mica_lowering l = {.context = top->context,
                        .top = top,
                        .tpu = mica_module_create(top->context, top->op->loc),

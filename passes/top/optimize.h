@@ -14,4 +14,7 @@ typedef struct mica_optimize_options {
 /* Common subexpressions, constant folding, all patterns, dead code; to a fixpoint. */
 mica_status mica_top_optimize(mica_module *module, const mica_optimize_options *options);
 
+/* Makes every f64 tensor of 'main' f32: values, constants, arguments. */
+mica_status mica_top_narrow_f64(mica_module *module);
+
 #endif

@@ -190,7 +190,7 @@ static void cast_narrow(mrt_dtype from, const char *src, mrt_dtype to, char *dst
 
 void mrt_cast_array_by(mrt_dtype from, const void *src, mrt_dtype to, void *dst, int64_t count,
                        unsigned flags) {
-    const mrt_dtype plain = mrt_small_base(to);
+    const mrt_dtype plain = mrt_dtype_is_small_int(to) ? MRT_I8 : to;
     if (from == to) {
         memcpy(dst, src, (size_t)count * mrt_dtype_bytes(to));
         return;

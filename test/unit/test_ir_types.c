@@ -52,6 +52,17 @@ START_TEST(type_text_reads_back) {
         "ui32",
         "bf16",
         "f8E4M3FN",
+        "f8E4M3FNUZ",
+        "f8E5M2",
+        "f8E5M2FNUZ",
+        "tensor<2xf8E8M0FNU>",
+        "tensor<2xf6E2M3FN>",
+        "f6E3M2FN",
+        "tensor<3x2xf4E2M1FN>",
+        "tensor<4xi4>",
+        "ui4",
+        "tensor<ui2>",
+        "i2",
         "tensor<f32>",
         "tensor<*xf32>",
         "tensor<1x?x0x4xi64>",
@@ -239,6 +250,18 @@ START_TEST(rounding_agrees) {
     ck_assert(mica_float_round(MICA_F8E4M3FN, 448.0) == 448.0);
     ck_assert(isnan(mica_float_round(MICA_F8E4M3FN, 470.0)));
     ck_assert(isinf(mica_float_round(MICA_F8E5M2, 65536.0)));
+    ck_assert(mica_float_round(MICA_F8E4M3FNUZ, 247.0) == 240.0);
+    ck_assert(isnan(mica_float_round(MICA_F8E4M3FNUZ, 248.0)));
+    ck_assert(!signbit(mica_float_round(MICA_F8E5M2FNUZ, -0.0)));
+    ck_assert(mica_float_round(MICA_F8E5M2FNUZ, -57344.0) == -57344.0);
+    ck_assert(mica_float_round(MICA_F4E2M1FN, 100.0) == 6.0);
+    ck_assert(mica_float_round(MICA_F6E2M3FN, -100.0) == -7.5);
+    ck_assert(mica_float_round(MICA_F6E3M2FN, 0.03125) == 0.0);
+    ck_assert(mica_float_round(MICA_F8E8M0FNU, 3.0) == 4.0);
+    ck_assert(mica_float_round(MICA_F8E8M0FNU, 2.9) == 2.0);
+    ck_assert(mica_float_from_bits(MICA_F8E8M0FNU, 0) == 0x1p-127);
+    ck_assert(isnan(mica_float_from_bits(MICA_F8E5M2FNUZ, 0x80)));
+    ck_assert(mica_float_from_bits(MICA_F4E2M1FN, 0xf) == -6.0);
 }
 END_TEST
 

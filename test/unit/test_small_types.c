@@ -193,14 +193,14 @@ START_TEST(small_integers) {
         }
         mrt_tensor f = new_dims(MRT_F32, DIMS(512)), narrow = new_dims(MRT_F8E5M2, DIMS(512));
         mrt_tensor other = new_dims(integers[(s + 1) % N_INTEGERS], DIMS(512));
-        for (int64_t i = 0; i < 512; i++) { /* truncated; in range of i8 and u8 or wrapped once */
-            ref_store(&f, i, (double)(i % 120) + 0.75);
+        for (int64_t i = 0; i < 512; i++) { /* truncated, then the low bits */
+            ref_store(&f, i, i % 2 ? (double)(i % 120) + 0.75 : -(double)(i % 120) - 0.75);
         }
         cast(&f, &small, 0);
         cast(&small, &narrow, 0);
         cast(&small, &other, 0);
         for (int64_t i = 0; i < 512; i++) {
-            const unsigned char want = ref_small_int(integers[s], i % 120);
+            const unsigned char want = ref_small_int(integers[s], i % 2 ? i % 120 : -(i % 120));
             const bool is_signed = integers[s] == MRT_I4 || integers[s] == MRT_I2;
             const int value = is_signed ? (signed char)want : want;
             ck_assert_uint_eq(((unsigned char *)small.data)[i], want);

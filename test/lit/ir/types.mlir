@@ -2,6 +2,8 @@
 
 // CHECK: "a"() : () -> (i1, si8, ui16, i64, index, none, f16, bf16, f32, f64, f8E4M3FN, f8E5M2)
 "a"() : () -> (i1, si8, ui16, i64, index, none, f16, bf16, f32, f64, f8E4M3FN, f8E5M2)
+// CHECK: "small"() : () -> (f8E4M3FNUZ, f8E5M2FNUZ, f8E8M0FNU, tensor<2xf6E2M3FN>, f6E3M2FN, tensor<3xf4E2M1FN>, tensor<4xi4>, ui4, i2, tensor<ui2>)
+"small"() : () -> (f8E4M3FNUZ, f8E5M2FNUZ, f8E8M0FNU, tensor<2xf6E2M3FN>, f6E3M2FN, tensor<3xf4E2M1FN>, tensor<4xi4>, ui4, i2, tensor<ui2>)
 // CHECK: "b"() : () -> (tensor<f32>, tensor<*xf32>, tensor<1x?x0x4xi8>, tensor<0x3xf32>, tensor<1x8xsi8, 4096 : i64>, tensor<2xf32, {a = "b"}>)
 "b"() : () -> (tensor<f32>, tensor<*xf32>, tensor<1x?x0 x 4xi8>, tensor<0x3xf32>, tensor<1x8xsi8, 4096 : i64>, tensor<2xf32, {a = "b"}>)
 // CHECK: "c"() : () -> ((f32, (i32) -> none) -> (), () -> (f32, f32))

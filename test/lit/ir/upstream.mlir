@@ -20,6 +20,7 @@ module @net attributes {module.a = 0.012345678901234567, module.b = 0.100000001 
       "o.yield"(%b) : (f32) -> () loc("n"("f":1:2))
     }) : (tensor<1x3xf32>) -> !quant.uniform<i8<-127:127>:f32:1, {0.1,0.2:1}> loc(fused["a", "c", "a"])
     %3 = "o.scales"() : () -> (tensor<4x!quant.uniform<u8:f32:0, {1.1754943e-38,123456789.5:3,1.0e-10:255,0.3333333333333333333}>>) loc("s")
+    %4:7 = "o.small"() {a = 1.0 : f8E4M3FNUZ, b = 0xFF : f8E4M3FN, c = 0x80 : f8E5M2FNUZ, d = -3 : i4} : () -> (tensor<8xf8E4M3FN>, tensor<f8E4M3FNUZ>, f8E5M2, tensor<2x2xf8E5M2FNUZ>, tensor<3xi4>, tensor<?xui4>, tensor<2xui2>) loc("u")
     return %1#0, %2 : tensor<1x3xf32>, !quant.uniform<i8<-127:127>:f32:1, {0.1,0.2:1}> loc("r")
   } loc("f")
   func.func private @ext(tensor<f32> {a.x = 1}) -> (f32 {b.y = 2}) loc("f")
