@@ -200,4 +200,11 @@ typedef struct mrt_roi_params {
     double spatial_scale;   /* element of x per unit of a box */
 } mrt_roi_params;
 
+/* tf_idf: counts, weights of what occurs, or weights times counts; lengths of n-grams in items. */
+enum { MRT_TF, MRT_IDF, MRT_TF_IDF };
+typedef struct mrt_tf_idf_params {
+    int64_t mode, min_length, max_length;
+    int64_t max_skip; /* items that may be left out between two of an n-gram */
+} mrt_tf_idf_params;
+
 #endif

@@ -30,7 +30,7 @@ static mica_status unsupported(mica_onnx_node *node, const char *near) {
 static mica_status check_counts(mica_onnx_node *node) {
     const mica_onnx_row *row = node->row;
     const Onnx__NodeProto *proto = node->proto;
-    if (node->opset < 1) {
+    if (row->domain[0] == '\0' && node->opset < 1) {
         return mica_onnx_error(node, "the model does not declare a version of the default operator "
                                      "set, expected an opset_import of domain '' in %d..%d",
                                MICA_ONNX_MIN_OPSET, MICA_ONNX_MAX_OPSET);
@@ -52,7 +52,7 @@ static mica_status check_counts(mica_onnx_node *node) {
                                row->max_out >= 0 ? row->max_out : n_out);
     }
     for (int i = 0; i < row->min_in; i++) {
-        if (proto->input[i][0] == '\0') {
+        if (proto->input[i][0] == '\0' && (row->gaps >> i & 1) == 0) {
             return mica_onnx_error(node, "input %d is required, but absent", i);
         }
     }

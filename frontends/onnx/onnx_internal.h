@@ -87,6 +87,7 @@ typedef mica_status mica_onnx_convert_fn(mica_onnx_node *node);
 /* One row of onnx_ops.def. */
 typedef struct mica_onnx_row {
     const char *domain;    /* "" is the default one */
+    uint32_t gaps;         /* bit i: input i may be absent though one behind it may not */
     const char *op;
     int since, until;      /* versions of the domain in which the op exists and is known */
     int min_in, max_in;    /* -1: any number */
@@ -96,7 +97,7 @@ typedef struct mica_onnx_row {
 } mica_onnx_row;
 
 /* One converter per distinct stem of onnx_ops.def. */
-#define ONNX_OP(domain, op, since, until, min_in, max_in, min_out, max_out, stem, detail)          \
+#define ONNX_OP(domain, gaps, op, since, until, min_in, max_in, min_out, max_out, stem, detail)    \
     mica_onnx_convert_fn mica_onnx_convert_##stem;
 #include "frontends/onnx/onnx_ops.def"
 
@@ -288,6 +289,10 @@ mica_status mica_onnx_check_live(mica_onnx_node *node);
 mica_value *mica_onnx_live_reshape(mica_onnx_node *node, const char *suffix, mica_value *x,
                                    int rank, const int64_t *dims);
 
+/* BatchNormalization of x, scale, bias, mean, variance with the statistics of the batch
+ * (onnx_training.c). */
+mica_status mica_onnx_batch_norm_training(mica_onnx_node *node, mica_value *const *operands,
+                                          double eps, double momentum);
 /* Scan of opset 8 (onnx_scan_batch.c). */
 mica_status mica_onnx_scan_batch(mica_onnx_node *node);
 

@@ -10,10 +10,10 @@ mica_status mica_onnx_convert_batch_norm(mica_onnx_node *node) {
         operands[i] = mica_onnx_in(node, i);
     }
     const double eps = mica_onnx_attr_f(node, "epsilon", 1e-5);
-    mica_onnx_attr_f(node, "momentum", 0.9);
+    const double momentum = mica_onnx_attr_f(node, "momentum", (double)0.9f);
+    MICA_TRY(mica_onnx_finish(node));
     if (mica_onnx_attr_i(node, "training_mode", 0) != 0) {
-        return mica_onnx_error(node, "attribute 'training_mode' has value 1, expected 0; export "
-                                     "the model for inference");
+        return mica_onnx_batch_norm_training(node, operands, eps, momentum);
     }
     if (node->opset < 7 && mica_onnx_attr_i(node, "is_test", 0) == 0) {
         return mica_onnx_error(node, "attribute 'is_test' has value 0, expected 1; export the "
