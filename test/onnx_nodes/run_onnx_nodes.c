@@ -1,12 +1,15 @@
 /* Runs the ONNX backend node cases: every folder with a model.onnx and test_data_set_* folders is
  * imported, planned, run, and its results compared with the given ones.
  *
- *     onnx_nodes [--list FILE] [--write FILE] [--only TEXT] [-v] ROOT
+ *     onnx_nodes [--list FILE | --all] [--excluded FILE] [--write FILE] [--units N] [--only TEXT]
+ *                [-v] ROOT
  *
  * Each case runs in a child with a time limit, so that one that crashes counts as one failure.
  * Without --list the exit status is 0 whatever fails; with it, a case named in FILE (one per line,
- * '#' starts a comment) that fails or is missing gives exit status 1. --write writes the names of
- * the cases that pass. The compiler computes half and double floats in f32: such inputs are
+ * '#' starts a comment) that fails or is missing gives exit status 1; with --all any case does.
+ * --excluded names cases that are left out, each with its reason: then every case must be in one of
+ * both lists, and one that is left out must fail. --write writes the names of the cases that pass. --units lets integers of 8 bits differ by so much:
+ * other programs requantize in another order. The compiler computes half and double floats in f32: such inputs are
  * converted, such results compared as numbers. Inputs that a model needs while importing (shapes,
  * axes, repeats) are given as constants, as few as possible. */
 #include "dialects/dialects.h"
@@ -14,6 +17,7 @@
 #include "frontends/onnx/onnx_internal.h"
 #include "runtime/mrt_exec.h"
 #include "test/onnx_nodes/case_data.h"
+#include "test/onnx_nodes/case_lists.h"
 #include "utils/file.h"
 #include "utils/half.h"
 #include "utils/strings.h"
@@ -40,6 +44,7 @@ typedef struct test_case {
     message *msg;
     Onnx__ModelProto *model; /* for the names and types of inputs and outputs */
     int level;               /* of constant inputs that was needed */
+    int units;               /* by which 8-bit integers may differ */
 } test_case;
 
 static void keep_error(void *user, mica_severity severity, mica_loc loc, const char *text) {
@@ -135,6 +140,12 @@ static double element(mrt_dtype dtype, const void *data, int64_t i) {
     }
 }
 
+static bool within_units(const test_case *c, mrt_dtype dtype, const char *a, const char *b) {
+    const int x = dtype == MRT_I8 ? *(const int8_t *)a : *(const uint8_t *)a;
+    const int y = dtype == MRT_I8 ? *(const int8_t *)b : *(const uint8_t *)b;
+    return (dtype == MRT_I8 || dtype == MRT_U8) && abs(x - y) <= c->units;
+}
+
 static bool compare(test_case *c, const char *name, const mrt_tensor *got,
                     const mica_onnx_tensor *want) {
     const bool single = got->dtype == MRT_F32 && mrt_dtype_is_float(want->dtype);
@@ -155,6 +166,9 @@ static bool compare(test_case *c, const char *name, const mrt_tensor *got,
         const char *a = (const char *)got->data + (size_t)i * item;
         const char *b = (const char *)want->data + (size_t)i * item;
         if (got->dtype == want->dtype && memcmp(a, b, item) == 0) {
+            continue;
+        }
+        if (within_units(c, want->dtype, a, b)) {
             continue;
         }
         if (!mrt_dtype_is_float(want->dtype)) {
@@ -313,14 +327,15 @@ typedef struct result {
     message msg;
 } result;
 
-static void child(const char *folder, int pipe_end) {
+static void child(const char *folder, int units, int pipe_end) {
     result r = {.level = 0};
 #ifndef __SANITIZE_ADDRESS__ /* which reserves terabytes of addresses */
     struct rlimit limit = {(rlim_t)16 << 30, (rlim_t)16 << 30};
     setrlimit(RLIMIT_AS, &limit);
 #endif
     alarm(TIME_LIMIT);
-    test_case c = {.arena = mica_arena_create(), .folder = folder, .msg = &r.msg};
+    test_case c = {.arena = mica_arena_create(), .folder = folder, .msg = &r.msg,
+                   .units = units};
     r.passed = run_case(&c);
     r.level = c.level;
     const Onnx__GraphProto *graph = c.model != NULL ? c.model->graph : NULL;
@@ -332,7 +347,7 @@ static void child(const char *folder, int pipe_end) {
     _exit(0);
 }
 
-static result run_in_child(const char *folder) {
+static result run_in_child(const char *folder, int units) {
     result r = {.op = "(crash)"};
     int ends[2], status = 0;
     if (pipe(ends) != 0) {
@@ -341,7 +356,7 @@ static result run_in_child(const char *folder) {
     const pid_t pid = fork();
     if (pid == 0) {
         close(ends[0]);
-        child(folder, ends[1]);
+        child(folder, units, ends[1]);
     }
     close(ends[1]);
     if (read(ends[0], &r, sizeof r) != (ssize_t)sizeof r) {
@@ -366,9 +381,10 @@ typedef struct tally {
 typedef struct runner {
     mica_arena *arena;
     const char *root, *only;
-    bool verbose;
+    bool verbose, all_required;
+    int units;
     mica_map *ops;      /* op -> tally */
-    mica_map *required; /* name -> NULL; removed when it passed */
+    case_lists lists;
     FILE *write;
     tally all;
     size_t levels[LEVELS];
@@ -392,23 +408,27 @@ static void one(runner *run, const char *name) {
         return;
     }
     fflush(NULL);
-    const result r = run_in_child(folder);
+    if (run->all_required) {
+        case_lists_require(&run->lists, name);
+    }
+    const result r = run_in_child(folder, run->units);
     count(run, r.op, r.passed);
+    case_lists_result(&run->lists, name, r.passed);
     if (r.passed) {
         run->levels[r.level]++;
-        mica_map_remove(run->required, name);
         if (run->write != NULL) {
             fprintf(run->write, "%s\n", name);
         }
     } else {
-        printf("FAIL %s: %s\n", name, r.msg.text);
+        const bool left_out = case_lists_rule(&run->lists, name) != NULL;
+        printf("%s %s: %s\n", left_out ? "left out" : "FAIL", name, r.msg.text);
     }
     if (r.passed && run->verbose) {
         printf("pass %s (level %d)\n", name, r.level);
     }
 }
 
-static int report(const runner *run) {
+static int report(runner *run) {
     const char *name = NULL;
     void *value = NULL;
     printf("\noperator: passed / all\n");
@@ -419,43 +439,31 @@ static int report(const runner *run) {
     printf("\npassed without constant inputs: %zu; with some: %zu, %zu, %zu, %zu, %zu\n",
            run->levels[0], run->levels[1], run->levels[2], run->levels[3], run->levels[4],
            run->levels[5]);
-    for (size_t i = 0; mica_map_at(run->required, i, &name, NULL); i++) {
-        printf("required case failed or is missing: %s\n", name);
-    }
+    const bool good = case_lists_report(&run->lists, run->only == NULL);
     printf("%zu passed, %zu failed\n", run->all.passed, run->all.failed);
-    return mica_map_count(run->required) > 0 ? 1 : 0;
-}
-
-static bool read_required(runner *run, const char *path) {
-    mica_error err = {0};
-    char *text = NULL;
-    size_t n = 0;
-    if (mica_read_file(path, (size_t)1 << 24, &text, NULL, &err) != MICA_OK) {
-        fprintf(stderr, "onnx_nodes: %s\n", err.text);
-        return false;
-    }
-    char **lines = mica_split(run->arena, text, '\n', &n);
-    mica_free(text);
-    for (size_t i = 0; i < n; i++) {
-        if (lines[i][0] != '\0' && lines[i][0] != '#') {
-            mica_map_set(run->required, lines[i], NULL);
-        }
-    }
-    return true;
+    return good ? 0 : 1;
 }
 
 int main(int argc, char **argv) {
     runner run = {.arena = mica_arena_create(), .ops = mica_map_create(),
-                  .required = mica_map_create()};
+                  .lists = case_lists_create()};
     char **names = NULL;
     size_t n = 0;
     mica_error err = {0};
     for (int i = 1; i < argc; i++) {
         const bool more = i + 1 < argc;
         if (strcmp(argv[i], "--list") == 0 && more) {
-            if (!read_required(&run, argv[++i])) {
+            if (!case_lists_read_required(&run.lists, argv[++i])) {
                 return 2;
             }
+        } else if (strcmp(argv[i], "--excluded") == 0 && more) {
+            if (!case_lists_read_excluded(&run.lists, argv[++i])) {
+                return 2;
+            }
+        } else if (strcmp(argv[i], "--all") == 0) {
+            run.all_required = true;
+        } else if (strcmp(argv[i], "--units") == 0 && more) {
+            run.units = atoi(argv[++i]);
         } else if (strcmp(argv[i], "--write") == 0 && more) {
             run.write = fopen(argv[++i], "w");
         } else if (strcmp(argv[i], "--only") == 0 && more) {
@@ -467,7 +475,8 @@ int main(int argc, char **argv) {
         }
     }
     if (run.root == NULL) {
-        fprintf(stderr, "usage: onnx_nodes [--list FILE] [--write FILE] [--only TEXT] [-v] ROOT\n");
+        fprintf(stderr, "usage: onnx_nodes [--list FILE | --all] [--excluded FILE] [--write FILE] "
+                        "[--units N] [--only TEXT] [-v] ROOT\n");
         return 2;
     }
     if (mica_list_dir(run.root, run.arena, &names, &n, &err) != MICA_OK) {
@@ -484,7 +493,7 @@ int main(int argc, char **argv) {
     }
     const int status = report(&run);
     mica_map_destroy(run.ops);
-    mica_map_destroy(run.required);
+    case_lists_destroy(&run.lists);
     mica_arena_destroy(run.arena);
     return status;
 }

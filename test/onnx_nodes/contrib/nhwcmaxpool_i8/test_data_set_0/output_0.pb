@@ -1,0 +1,1 @@
+By0JiyG_a(wr^N__ti(wFAhdAt6u

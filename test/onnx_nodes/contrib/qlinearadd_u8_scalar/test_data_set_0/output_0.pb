@@ -1,0 +1,1 @@
+By0JZ}Jc&O…Qt#2P+IQlsFŠI1K

@@ -1,0 +1,1 @@
+By0J@{ñjævx¥Áésˆ\x%‰0•ˆ—wVcš6,xŽjoqu ‹o•’œBp§8nP\V*Eæç“u·l£x”çux{J
