@@ -26,6 +26,7 @@ tools/setup.sh --tests || {
 if build release . build -DCMAKE_BUILD_TYPE=Release -DMICA_WERROR=ON -DMICA_SANITIZE=OFF; then
     unit_tests unit build 5
     onnx_nodes onnx_nodes build
+    contrib_nodes contrib_nodes build
     text_tests lit build
     check digits examples/digits/run.sh build
     check docs test/style/check_docs.py --build build
@@ -40,6 +41,7 @@ if ! $fast; then
         -DCMAKE_C_FLAGS_RELWITHDEBINFO="-O1 -g" -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g"; then
         unit_tests asan-unit build-asan 60
         onnx_nodes asan-onnx_nodes build-asan
+        contrib_nodes asan-contrib_nodes build-asan
         text_tests asan-lit build-asan
         check asan-digits examples/digits/run.sh build-asan
     fi

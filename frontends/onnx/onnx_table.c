@@ -9,8 +9,9 @@
 #define mica_onnx_convert_NONE NULL
 
 static const mica_onnx_row rows[] = {
-#define ONNX_OP(domain, op, since, until, min_in, max_in, min_out, max_out, stem, detail)          \
-    {domain, #op, since, until, min_in, max_in, min_out, max_out, mica_onnx_convert_##stem, detail},
+#define ONNX_OP(domain, gaps, op, since, until, min_in, max_in, min_out, max_out, stem, detail)    \
+    {domain, gaps,    #op,     since,   until,                                                     \
+     min_in, max_in,  min_out, max_out, mica_onnx_convert_##stem, detail},
 #include "frontends/onnx/onnx_ops.def"
 };
 
