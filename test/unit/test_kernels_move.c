@@ -4,7 +4,8 @@
 
 enum { ROUNDS = 400 };
 
-static const mrt_dtype move_types[] = {MRT_F32, MRT_U8, MRT_BF16, MRT_I64, MRT_BOOL, MRT_I16};
+static const mrt_dtype move_types[] = {MRT_F32, MRT_U8,   MRT_BF16,     MRT_I64,
+                                       MRT_BOOL, MRT_I16, MRT_F8E4M3FN, MRT_U4};
 
 static mrt_dtype any_type(rng *r) {
     return move_types[below(r, (int64_t)(sizeof move_types / sizeof move_types[0]))];
