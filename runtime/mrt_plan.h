@@ -95,6 +95,9 @@ void mrt_plan_add_term(mrt_plan *plan, const mrt_live_term *term);
  * Errors: MRT_INVALID or MRT_UNSUPPORTED with the op's name and the kernel's reason. */
 mrt_status mrt_plan_finalize(mrt_plan *plan, bool keep_all, mrt_error *err);
 
+/* True when a dimension of the tensor depends on data. The plan is finalized. */
+bool mrt_plan_depends_on_data(const mrt_plan *plan, int32_t tensor);
+
 /* Id of the tensor called `name`, or -1. */
 int32_t mrt_plan_find(const mrt_plan *plan, const char *name);
 

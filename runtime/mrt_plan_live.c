@@ -151,3 +151,7 @@ void mrt_plan_live_shape(const mrt_plan *plan, int32_t tensor, const int64_t *li
         out->dims[term->axis] -= term->factor * (bound - live[term->symbol]);
     }
 }
+
+bool mrt_plan_depends_on_data(const mrt_plan *plan, int32_t tensor) {
+    return tensor >= 0 && tensor < plan->n_tensors && mrt_plan_is_live(plan, tensor);
+}

@@ -1,6 +1,7 @@
 #include "tools/model_check.h"
 
 #include "dialects/dialects.h"
+#include "dialects/live.h"
 #include "dialects/plan.h"
 #include "dialects/top/top.h"
 #include "frontends/onnx/onnx.h"
@@ -105,6 +106,17 @@ static void measure(check *c, mica_module *module) {
     }
 }
 
+/* Sizes that depend on data count as their bounds. */
+static void measure_bounds(check *c, mica_module *module) {
+    mica_live *live = mica_live_create(module->context);
+    if (mica_live_func(live, mica_module_func(module, "main")) == MICA_OK) {
+        mica_live_bind(live);
+        measure(c, module);
+        mica_live_unbind(live);
+    }
+    mica_live_destroy(live);
+}
+
 static void print_table(const check *c) {
     const mica_onnx_summary *s = &c->summary;
     printf("opset %d\n%-28s %6s %14s %12s %14s  %s\n", s->opset, "operator", "count", "MACs", "parameters",
@@ -188,7 +200,7 @@ static void print_json(const check *c) {
     json_decref(root);
 }
 
-mica_status model_check(mica_context *context, const char *path, const char *input_shapes, bool json,
+mica_status model_check(mica_context *context, const char *path, const mica_onnx_options *options, bool json,
                         bool *out_good) {
     check c = {.arena = mica_context_arena(context)};
     *out_good = false;
@@ -197,14 +209,13 @@ mica_status model_check(mica_context *context, const char *path, const char *inp
     c.by_tensor = mica_map_create();
     add_rows(&c);
     c.parameters = c.summary.parameters;
-    c.tried = c.summary.n_unsupported == 0 && (c.summary.n_open == 0 || input_shapes != NULL);
+    c.tried = c.summary.n_unsupported == 0 && (c.summary.n_open == 0 || options->input_shapes != NULL || options->n_input_names > 0);
     if (c.tried) {
         mica_module *module = NULL;
-        const mica_onnx_options options = {.input_shapes = input_shapes};
-        c.sizes = mica_onnx_import(context, path, &options, &module) == MICA_OK;
+        c.sizes = mica_onnx_import(context, path, options, &module) == MICA_OK;
         if (c.sizes) {
             c.parameters = 0; /* those that are used */
-            measure(&c, module);
+            measure_bounds(&c, module);
             mica_module_destroy(module);
         }
     }
