@@ -142,6 +142,16 @@ static bool is_packed_matmul(const mica_op *op) {
                              n_bias == type->dims[type->rank - 1]));
 }
 
+/* Two halves that are both used more than once are pairs to be rotated rather than two projections. */
+static bool are_pairs(const mica_packed *p) {
+    for (size_t i = 0; i < p->n_parts; ++i) {
+        if (mica_value_has_one_use(&p->parts[i].op->results[p->parts[i].result])) {
+            return false;
+        }
+    }
+    return p->n_parts == 2;
+}
+
 bool mica_packed_read(mica_op *cut, mica_packed *out) {
     mica_value *value = mica_op_operand(cut, 0);
     int64_t axis = -1;
@@ -149,7 +159,7 @@ bool mica_packed_read(mica_op *cut, mica_packed *out) {
     if (value->def == NULL || !mica_type_is_static(value->type) ||
         (!mica_op_is(value->def, "top.MatMul") && !mica_op_is(value->def, "top.Reshape") &&
          !mica_op_is(value->def, "top.Permute")) ||
-        !read_parts(out, value, &axis)) {
+        !read_parts(out, value, &axis) || are_pairs(out)) {
         return false;
     }
     out->extent = value->type->dims[axis];
@@ -202,14 +212,13 @@ static mica_value *take_columns(mica_rewriter *rewriter, mica_builder *builder, 
     const int64_t rows = count / columns;
     int64_t dims[2] = {type->dims[0], type->rank == 2 ? type->dims[1] : 1};
     dims[column_axis] = columns / p->extent * part->size;
-    float *taken = mica_alloc((size_t)(rows * dims[column_axis]) * sizeof *taken + 1);
-    int64_t at = 0;
-    for (int64_t i = 0; i < count; ++i) {
-        const int64_t column = transposed ? i / rows : i % columns;
-        const int64_t element = column / p->inner % p->extent;
-        if (element >= part->begin && element < part->begin + part->size) {
-            taken[at++] = data[i];
-        }
+    /* Elements of one column that lie side by side, and runs of the part's columns. */
+    const int64_t unit = p->inner * (transposed ? rows : 1);
+    const int64_t run = part->size * unit;
+    const int64_t runs = count / (p->extent * unit);
+    float *taken = mica_alloc((size_t)(runs * run) * sizeof *taken + 1);
+    for (int64_t i = 0; i < runs; ++i) {
+        memcpy(taken + i * run, data + (i * p->extent + part->begin) * unit, (size_t)run * sizeof *taken);
     }
     mica_value *made = mica_top_weight(builder, name, mica_type_f32(mica_rewriter_module(rewriter)->context),
                                        type->rank, dims, taken);
