@@ -11,6 +11,9 @@ mica_value *mica_onnx_split_heads(mica_onnx_node *node, const char *name, mica_v
     static const int64_t order[] = {0, 2, 1, 3};
     const mrt_shape shape = mica_onnx_shape(x);
     if (node->failed || n < 1 || shape.dims[2] % n != 0) {
+        if (node->failed) {
+            return NULL;
+        }
         mica_onnx_error(node, "%" PRId64 " heads for %" PRId64 " numbers of %s", n, shape.dims[2],
                         name);
         return NULL;

@@ -364,6 +364,12 @@ mica_value *mica_onnx_slice(mica_onnx_node *node, const char *suffix, mica_value
 mica_value *mica_onnx_last_axis(mica_onnx_node *node, const char *suffix, mica_value *x,
                                 int64_t first, int64_t end, int64_t step) {
     const mrt_shape shape = mica_onnx_shape(x);
+    if (node->failed || shape.rank == 0) {
+        if (!node->failed) {
+            mica_onnx_error(node, "a tensor of rank 0, expected 1 or more");
+        }
+        return NULL;
+    }
     int64_t offset[MRT_MAX_RANK] = {0}, steps[MRT_MAX_RANK], ends[MRT_MAX_RANK];
     for (int i = 0; i < shape.rank; i++) {
         steps[i] = 1;

@@ -148,10 +148,13 @@ mica_status mica_onnx_refuse_attr(mica_onnx_node *node, const char *name) {
 }
 
 mica_status mica_onnx_read_heads(mica_onnx_node *node, const char *name, int64_t *out) {
+    static const int64_t most = (int64_t)1 << 30;
     *out = mica_onnx_attr_i(node, name, 0);
-    return *out < 1 ? mica_onnx_error(node, "attribute '%s' has value %" PRId64
-                                            ", expected 1 or more", name, *out)
-                    : mica_onnx_finish(node);
+    if (*out < 1 || *out > most) {
+        return mica_onnx_error(node, "attribute '%s' has value %" PRId64 ", expected 1 or more",
+                               name, *out);
+    }
+    return mica_onnx_finish(node);
 }
 
 mica_status mica_onnx_expect_rank(mica_onnx_node *node, const char *name, const mica_value *x,

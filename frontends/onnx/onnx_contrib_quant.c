@@ -8,14 +8,29 @@
 /* (x - zero) * scale; inputs x, scale, zero from `first` on. */
 static mica_value *real(mica_onnx_node *node, const char *name, size_t first) {
     mica_value *scale = mica_onnx_in(node, first + 1), *zero = mica_onnx_in(node, first + 2);
-    const mrt_shape shape = mica_onnx_shape(scale);
-    if (!node->failed && mrt_shape_count(&shape) != 1) {
-        mica_onnx_error(node, "input %zu (scale) has %" PRId64 " elements, expected 1", first + 1,
-                        mrt_shape_count(&shape));
+    mica_value *x = mica_onnx_in(node, first);
+    const mrt_shape shape = mica_onnx_shape(scale), zeros = mica_onnx_shape(zero);
+    if (!node->failed && (x == NULL || scale == NULL)) {
+        mica_onnx_error(node, "inputs %zu and %zu are required, but absent", first, first + 1);
+    }
+    if (!node->failed && (mrt_shape_count(&shape) != 1 || mrt_shape_count(&zeros) != 1)) {
+        mica_onnx_error(node, "inputs %zu and %zu (scale and zero point) have %" PRId64 " and %" PRId64
+                              " elements, expected 1", first + 1, first + 2,
+                        mrt_shape_count(&shape), mrt_shape_count(&zeros));
+    }
+    if (!node->failed && mica_onnx_type(x) != MRT_U8 && mica_onnx_type(x) != MRT_I8) {
+        mica_onnx_error(node, "input %zu has type %s, expected u8 or i8", first,
+                        mrt_dtype_name(mica_onnx_type(x)));
+    }
+    if (!node->failed && zero != NULL && mica_onnx_type(zero) != mica_onnx_type(x)) {
+        mica_onnx_error(node, "input %zu (zero point) has type %s, expected %s", first + 2,
+                        mrt_dtype_name(mica_onnx_type(zero)), mrt_dtype_name(mica_onnx_type(x)));
+    }
+    if (node->failed) {
         return NULL;
     }
     mica_arena *arena = node->importer->arena;
-    mica_value *x = mica_onnx_centred(node, name, mica_onnx_in(node, first), zero, 0);
+    x = mica_onnx_centred(node, name, x, zero, 0);
     scale = mica_onnx_along_axis(node, "scale", scale, &shape, 0);
     return mica_onnx_binary(node, "top.Mul", mica_arena_printf(arena, "%s_real", name), x, scale);
 }

@@ -72,6 +72,11 @@ mica_status mica_onnx_convert_contrib_rotary(mica_onnx_node *node) {
                                      "attribute 'rotary_embedding_dim' needs 'num_heads'",
                                mica_type_text(x->type), mica_type_text(cosine->type));
     }
+    if (part != 0 && part != 2 * table.dims[1]) {
+        return mica_onnx_error(node, "attribute 'rotary_embedding_dim' has value %" PRId64
+                                     ", expected %" PRId64 " as in cos_cache", part,
+                               2 * table.dims[1]);
+    }
     if (flat) {
         const int64_t size = part != 0 ? shape.dims[2] / heads : 2 * table.dims[1];
         if (size < 1 || shape.dims[2] % size != 0) {
