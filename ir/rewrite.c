@@ -197,6 +197,7 @@ static mica_status drain(driver *d, bool *out_changed) {
     while ((op = pop(&d->rewriter))) {
         if (is_dead(op)) {
             mica_rewriter_erase(&d->rewriter, op);
+            *out_changed = true; /* other users of its operands may match now */
             continue;
         }
         size_t pattern = 0;
@@ -233,11 +234,21 @@ static size_t seed(mica_rewriter *rewriter) {
     return count;
 }
 
+/* Patterns that ask who uses a value must not see users that nobody needs. The last op lies lowest. */
+static void erase_dead(mica_rewriter *rewriter) {
+    for (size_t i = 0; i < rewriter->worklist.len; i++) {
+        if (is_dead(rewriter->worklist.data[i])) {
+            mica_op_erase(rewriter->worklist.data[i]);
+        }
+    }
+}
+
 static mica_status run_rounds(driver *d) {
     bool changed = true;
     while (changed) {
         changed = false;
         size_t count = seed(&d->rewriter);
+        erase_dead(&d->rewriter);
         if (d->limit == 0) {
             d->limit = 4096 + 64 * (uint64_t)count;
         }

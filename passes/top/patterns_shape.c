@@ -4,13 +4,21 @@
 #include "passes/top/pattern_util.h"
 #include "passes/top/patterns.h"
 
+/* The op that makes `x` takes over the name of an output that is the same tensor. */
+static bool give_name(mica_op *op, const mica_value *x) {
+    mica_op *producer = x->def;
+    if (producer == NULL || producer->n_results != 1 || mica_op_is(producer, "top.Input") || mica_is_weight(x) ||
+        mica_is_output(producer)) {
+        return false;
+    }
+    producer->loc = mica_merged_loc(op, producer);
+    return true;
+}
+
 static bool replace_by_operand(mica_rewriter *rewriter, mica_op *op) {
     mica_value *x = mica_op_operand(op, 0);
-    /* A network output keeps its name: the producer may carry another one. */
-    for (const mica_use *use = op->results[0].first_use; use != NULL; use = use->next) {
-        if (mica_op_is(use->user, "func.return")) {
-            return false;
-        }
+    if (mica_is_output(op) && !give_name(op, x)) {
+        return false;
     }
     mica_rewriter_replace(rewriter, op, &x, 1);
     return true;
