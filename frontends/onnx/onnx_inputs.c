@@ -74,7 +74,7 @@ static mica_onnx_shape_item *find_named(const mica_onnx_shape_list *items, const
 static mica_status add_sequence(mica_onnx_importer *im, input_list *list, const char *name,
                                 const Onnx__TypeProto *element, mica_onnx_shape_item *item,
                                 bool optional) {
-    if (element == NULL || item == NULL || (!item->list && item->shape.rank > 0)) {
+    if (element == NULL || item == NULL || item->none || (!item->list && item->shape.rank > 0)) {
         return mica_emit_error(im->context, im->loc,
                                "input '%s' is a sequence; give one shape per element as "
                                "input_shapes '%s:[[...],[...]]'%s%s%s", name, name,
