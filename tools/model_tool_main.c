@@ -1,8 +1,11 @@
-/* model_tool: looks into bundles and proves that this machine computes what they say. */
+/* model_tool: looks into bundles and proves that this machine computes what they say; cuts modules. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "dialects/top/cut.h"
+#include "ir/text.h"
+#include "ir/verify.h"
 #include "tools/tool.h"
 #include "utils/file.h"
 #include "utils/npz.h"
@@ -11,7 +14,7 @@
 static const char *const program = "model_tool";
 
 typedef struct settings {
-    const char *info, *weight, *verify, *extract, *dump, *output;
+    const char *info, *weight, *verify, *extract, *dump, *cut, *input_names, *output_names, *output;
     int64_t threads;
 } settings;
 
@@ -182,8 +185,38 @@ static mica_status extract(const settings *s, const mrt_bundle *bundle, mica_err
     return mica_npz_finish(writer, err);
 }
 
+/* The part of a module between two cuts, with the constants that it needs. */
+static mica_status cut_module(const settings *s, mica_context *context, mica_error *err) {
+    mica_arena *arena = mica_context_arena(context);
+    mica_cut cut = {0};
+    if (s->input_names == NULL && s->output_names == NULL) {
+        return mica_fail(err, "--cut needs --input_names, --output_names or both");
+    }
+    if (s->input_names != NULL) {
+        cut.inputs = (const char *const *)mica_split(arena, s->input_names, ',', &cut.n_inputs);
+    }
+    if (s->output_names != NULL) {
+        cut.outputs = (const char *const *)mica_split(arena, s->output_names, ',', &cut.n_outputs);
+    }
+    MICA_TRY(tool_check_output(s->output, err));
+    mica_module *module = mica_parse_file(context, s->cut, true);
+    if (module == NULL || mica_verify(module) != MICA_OK) {
+        mica_module_destroy(module);
+        return tool_reported(err);
+    }
+    const char *npz = mica_path_join(arena, mica_path_dir(arena, s->output),
+                                     mica_arena_printf(arena, "%s_weight.npz", tool_stem(arena, s->output)));
+    mica_status status = mica_top_cut(module, &cut, err);
+    if (status == MICA_OK && mica_verify(module) != MICA_OK) {
+        status = tool_reported(err);
+    }
+    status = status == MICA_OK ? tool_save_module(module, s->output, npz, NULL, err) : status;
+    mica_module_destroy(module);
+    return status;
+}
+
 static mica_status run(const settings *s, mica_error *err) {
-    const char *const jobs[] = {s->info, s->weight, s->verify, s->extract, s->dump};
+    const char *const jobs[] = {s->info, s->weight, s->verify, s->extract, s->dump, s->cut};
     const char *path = NULL;
     int count = 0;
     for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; ++i) {
@@ -191,11 +224,21 @@ static mica_status run(const settings *s, mica_error *err) {
         count += jobs[i] != NULL;
     }
     if (count != 1) {
-        return mica_fail(err, "give exactly one of --info, --weight, --verify, --extract and --dump");
+        return mica_fail(err, "give exactly one of --info, --weight, --verify, --extract, --dump and --cut");
     }
-    if ((s->extract != NULL) != (s->output != NULL)) {
-        return mica_fail(err, s->extract != NULL ? "--extract needs --output, the npz to write"
-                                                 : "--output goes with --extract");
+    const bool writes = s->extract != NULL || s->cut != NULL;
+    if (writes != (s->output != NULL)) {
+        return mica_fail(err, writes ? "--extract and --cut need --output, the file to write"
+                                     : "--output goes with --extract and --cut");
+    }
+    if (s->cut == NULL && (s->input_names != NULL || s->output_names != NULL)) {
+        return mica_fail(err, "--input_names and --output_names go with --cut");
+    }
+    if (s->cut != NULL) {
+        mica_context *context = tool_context();
+        const mica_status status = cut_module(s, context, err);
+        mica_context_destroy(context);
+        return status;
     }
     mrt_bundle *bundle = NULL;
     MICA_TRY(open_bundle(path, &bundle, err));
@@ -226,20 +269,26 @@ int main(int argc, char **argv) {
          .help = "write all constants as npz to --output"},
         {.name = "--dump", .kind = MICA_OPT_STRING, .metavar = "BMODEL", .dest = &s.dump,
          .help = "every tensor and step with its parameters, as text"},
-        {.name = "--output", .alias = "-o", .kind = MICA_OPT_STRING, .metavar = "NPZ", .dest = &s.output,
-         .help = "output of --extract"},
+        {.name = "--cut", .kind = MICA_OPT_STRING, .metavar = "MLIR", .dest = &s.cut,
+         .help = "write the part of a module between --input_names and --output_names to --output, its constants to <output>_weight.npz"},
+        {.name = "--input_names", .kind = MICA_OPT_STRING, .multi = true, .metavar = "NAMES", .dest = &s.input_names,
+         .help = "with --cut: tensors that become the inputs, in this order; default: the inputs that are needed"},
+        {.name = "--output_names", .kind = MICA_OPT_STRING, .multi = true, .metavar = "NAMES", .dest = &s.output_names,
+         .help = "with --cut: tensors to return, in this order; default: the outputs"},
+        {.name = "--output", .alias = "-o", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.output,
+         .help = "output of --extract (npz) and --cut (mlir)"},
         {.name = "--threads", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s.threads,
          .help = "threads of --verify; 0: MICA_NUM_THREADS, else one per core"},
     };
     mica_arena *arena = mica_arena_create();
     const mica_option_table table = {.program = program, .version = MICA_VERSION, .rows = rows,
                                      .count = sizeof rows / sizeof rows[0], .arena = arena,
-                                     .summary = "Shows, checks and takes apart bundles."};
+                                     .summary = "Shows, checks and takes apart bundles; cuts modules."};
     int code = TOOL_OK;
     if (tool_options(&table, argc, argv, &code)) {
-        mica_error err;
+        mica_error err = {0};
         if (run(&s, &err) != MICA_OK) {
-            code = tool_error(program, "%s", err.text);
+            code = tool_failed(program, &err);
         }
     }
     mica_arena_destroy(arena);

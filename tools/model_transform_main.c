@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dialects/top/cut.h"
 #include "dialects/top/top.h"
 #include "frontends/onnx/onnx.h"
 #include "ir/builder.h"
@@ -19,10 +20,10 @@
 static const char *const program = "model_transform";
 
 typedef struct settings {
-    const char *model_name, *model_def, *input_shapes, *output_names, *input_names, *mlir;
+    const char *model_name, *model_def, *input_shapes, *output_names, *input_names, *truncate_names, *mlir;
     const char *test_input, *test_result, *test_reference, *tolerance, *excepts;
     const char *resize_dims, *keep_ratio_mode, *pad_type, *mean, *scale, *pixel_format;
-    const char *channel_format, *preprocess_list, *disable_pattern;
+    const char *channel_format, *preprocess_list, *disable_pattern, *patterns_count;
     bool check, json, keep_aspect_ratio, not_inference, debug, print_pattern_stats;
     int64_t pad_value, threads;
 } settings;
@@ -39,6 +40,8 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
          .help = "cut the graph at these tensors, in this order"},
         {.name = "--input_names", .kind = MICA_OPT_STRING, .multi = true, .metavar = "NAMES", .dest = &s->input_names,
          .help = "cut the graph at these tensors, which become the inputs, in this order"},
+        {.name = "--truncate_var_names", .kind = MICA_OPT_STRING, .multi = true, .metavar = "NAMES", .dest = &s->truncate_names,
+         .help = "split the model at these tensors: what lies behind them stays float, in the same deliverable"},
         {.name = "--mlir", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s->mlir,
          .help = "needed without --check; output: text of the top module; constants go to <model_name>_top_f32_all_weight.npz beside it"},
         {.name = "--test_input", .kind = MICA_OPT_STRING, .multi = true, .metavar = "FILES", .dest = &s->test_input,
@@ -72,6 +75,8 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
         {.name = "--not_inference", .kind = MICA_OPT_FLAG, .dest = &s->not_inference, .help = "transform only, even when --test_input is given"},
         {.name = "--disable-pattern", .kind = MICA_OPT_STRING, .metavar = "NAMES", .dest = &s->disable_pattern,
          .help = "comma-separated rewrite patterns to leave out"},
+        {.name = "--patterns_count", .kind = MICA_OPT_STRING, .metavar = "NAME=N,..", .dest = &s->patterns_count,
+         .help = "how often rewrite patterns must fire; another number is an error"},
         {.name = "--print-pattern-stats", .kind = MICA_OPT_FLAG, .dest = &s->print_pattern_stats, .help = "print how often each pattern fired"},
         {.name = "--debug", .kind = MICA_OPT_FLAG, .dest = &s->debug, .help = "also keep <model_name>_origin.mlir, the module before optimization"},
         {.name = "--check", .kind = MICA_OPT_FLAG, .dest = &s->check,
@@ -197,21 +202,41 @@ static mica_status set_preprocess(const settings *s, mica_module *module, mica_e
 
 /* --- the job ------------------------------------------------------------------------------------ */
 
+static const char *const *list_of(mica_arena *arena, const char *text, size_t *out_count) {
+    *out_count = 0;
+    return text != NULL ? (const char *const *)mica_split(arena, text, ',', out_count) : NULL;
+}
+
+static mica_status cut_module(mica_module *module, const mica_onnx_options *options, mica_error *err) {
+    const mica_cut cut = {.inputs = options->input_names, .n_inputs = options->n_input_names,
+                          .outputs = options->output_names, .n_outputs = options->n_output_names};
+    if (cut.n_inputs + cut.n_outputs > 0) {
+        MICA_TRY(mica_top_cut(module, &cut, err));
+    }
+    return options->n_truncate_names == 0
+               ? MICA_OK
+               : mica_top_truncate_names(module, options->truncate_names, options->n_truncate_names, err);
+}
+
+static mica_onnx_options onnx_options(const settings *s, mica_arena *arena) {
+    mica_onnx_options options = {.input_shapes = s->input_shapes, .model_name = s->model_name};
+    options.output_names = list_of(arena, s->output_names, &options.n_output_names);
+    options.input_names = list_of(arena, s->input_names, &options.n_input_names);
+    options.truncate_names = list_of(arena, s->truncate_names, &options.n_truncate_names);
+    return options;
+}
+
 static mica_status read_model(const settings *s, mica_context *context, mica_module **out,
                               mica_error *err) {
     mica_arena *arena = mica_context_arena(context);
+    const mica_onnx_options options = onnx_options(s, arena);
     if (strcmp(mica_path_ext(arena, s->model_def), ".mlir") == 0) {
         *out = tool_read_top(context, s->model_def, "model_transform reads", err);
-        return *out != NULL ? MICA_OK : MICA_FAIL;
-    }
-    mica_onnx_options options = {.input_shapes = s->input_shapes, .model_name = s->model_name};
-    if (s->output_names != NULL) {
-        options.output_names =
-            (const char *const *)mica_split(arena, s->output_names, ',', &options.n_output_names);
-    }
-    if (s->input_names != NULL) {
-        options.input_names =
-            (const char *const *)mica_split(arena, s->input_names, ',', &options.n_input_names);
+        if (*out == NULL || cut_module(*out, &options, err) != MICA_OK) {
+            mica_module_destroy(*out);
+            return MICA_FAIL;
+        }
+        return MICA_OK;
     }
     return mica_onnx_import(context, s->model_def, &options, out) == MICA_OK
                ? MICA_OK
@@ -300,7 +325,8 @@ static mica_status run(const settings *s, mica_context *context, tool_outputs *o
     const double start = mica_seconds();
     if (s->check) {
         bool good = false;
-        MICA_TRY(model_check(context, s->model_def, s->input_shapes, s->json, &good) == MICA_OK && good
+        const mica_onnx_options options = onnx_options(s, arena);
+        MICA_TRY(model_check(context, s->model_def, &options, s->json, &good) == MICA_OK && good
                      ? MICA_OK
                      : tool_reported(err));
         return MICA_OK;
@@ -316,6 +342,7 @@ static mica_status run(const settings *s, mica_context *context, tool_outputs *o
     mica_module *origin = status == MICA_OK && (test || s->debug) ? mica_module_clone(module) : NULL;
     if (status == MICA_OK) {
         const mica_optimize_options options = {.disabled = s->disable_pattern,
+                                               .expected = s->patterns_count,
                                                .stats = s->print_pattern_stats ? stdout : NULL};
         status = mica_top_optimize(module, &options) == MICA_OK && mica_verify(module) == MICA_OK
                      ? MICA_OK

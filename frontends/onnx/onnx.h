@@ -23,6 +23,9 @@ typedef struct mica_onnx_options {
     /* Tensors that become the inputs, also intermediate ones; none: the model's inputs. */
     const char *const *input_names;
     size_t n_input_names;
+    /* Tensors behind which nothing is quantized (dialects/top/cut.h); none: no cut. */
+    const char *const *truncate_names;
+    size_t n_truncate_names;
     /* Inputs (by their name) that are fixed to a value and vanish from the interface. Copied. */
     const mica_ndarray *constants;
     size_t n_constants;

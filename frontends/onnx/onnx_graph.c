@@ -7,15 +7,6 @@
 
 enum { FRESH, OPEN, DONE };
 
-typedef struct sorter {
-    mica_onnx_importer *importer;
-    Onnx__NodeProto **nodes;
-    size_t n_nodes;
-    mica_map *producers; /* tensor name -> &nodes[i] */
-    uint8_t *state;
-    mica_onnx_order *out;
-} sorter;
-
 typedef MICA_VEC(const char *) name_list;
 
 /* One node on the search path: which of the tensors it reads comes next. */
@@ -25,6 +16,16 @@ typedef struct step {
     name_list reads;
 } step;
 typedef MICA_VEC(step) path;
+
+typedef struct sorter {
+    mica_onnx_importer *importer;
+    Onnx__NodeProto **nodes;
+    size_t n_nodes;
+    mica_map *producers; /* tensor name -> &nodes[i] */
+    uint8_t *state;
+    mica_onnx_order *out;
+    const path *path; /* from a wanted tensor to where the search is */
+} sorter;
 
 static const char *node_name(const Onnx__NodeProto *proto) {
     if (proto->name != NULL && proto->name[0] != '\0') {
@@ -90,8 +91,36 @@ static const char *nearest_tensor(const sorter *s, const char *name) {
     return near;
 }
 
+static bool is_cut_input(const mica_onnx_importer *im, const char *name) {
+    const Onnx__GraphProto *graph = im->model->graph;
+    bool found = false;
+    for (size_t i = 0; i < graph->n_input && !found; i++) {
+        found = graph->input[i]->name != NULL && strcmp(graph->input[i]->name, name) == 0;
+    }
+    return found && im->scope->parent == NULL && im->options->n_input_names > 0;
+}
+
+/* The names that were given do not cut off the input: the way from it to the output. */
+static mica_status still_needed(const sorter *s, const char *name) {
+    enum { SHOWN = 6 };
+    const mica_onnx_importer *im = s->importer;
+    const char *text = mica_arena_printf(im->arena, "'%s'", name);
+    const size_t len = s->path->len, shown = len < SHOWN ? len : SHOWN;
+    for (size_t i = 0; i < shown; i++) {
+        text = mica_arena_printf(im->arena, "%s -> '%s'", text,
+                                 node_name(s->nodes[s->path->data[len - 1 - i].node]));
+    }
+    return mica_emit_error(im->context, im->loc,
+                           "the outputs still depend on input '%s': %s%s; add '%s' or a tensor on "
+                           "this path to the input names", name, text,
+                           shown < len ? " -> ..." : "", name);
+}
+
 static mica_status missing(const sorter *s, const Onnx__NodeProto *user, const char *name) {
     const mica_onnx_importer *im = s->importer;
+    if (is_cut_input(im, name)) {
+        return still_needed(s, name);
+    }
     const char *near = nearest_tensor(s, name);
     const char *tail =
         near != NULL ? mica_arena_printf(im->arena, "; did you mean '%s'?", near) : "";
@@ -206,8 +235,8 @@ static mica_status sort_needed(sorter *s, char *const *wanted, size_t n_wanted, 
 
 mica_status mica_onnx_sort(mica_onnx_importer *im, Onnx__NodeProto **nodes, size_t n_nodes,
                            char *const *wanted, size_t n_wanted, mica_onnx_order *out) {
-    sorter s = {im, nodes, n_nodes, mica_map_create(), NULL, out};
     path p = {0};
+    sorter s = {im, nodes, n_nodes, mica_map_create(), NULL, out, &p};
     s.state = mica_arena_alloc(im->arena, n_nodes);
     *out = (mica_onnx_order){mica_arena_array(im->arena, n_nodes, sizeof *out->nodes), 0};
     mica_status status = index_producers(&s);

@@ -1,4 +1,5 @@
 /* The import as a whole: read, order, convert, return, clean up. */
+#include "dialects/top/cut.h"
 #include "frontends/onnx/onnx_internal.h"
 
 #include "utils/strings.h"
@@ -131,15 +132,19 @@ mica_status mica_onnx_convert_nodes(mica_onnx_importer *im, const mica_onnx_orde
 }
 
 /* --- results --------------------------------------------------------------------------------- */
+/* Names of the outputs, and behind them those to truncate at. */
 static char **wanted_names(mica_onnx_importer *im, size_t *out_count) {
     const Onnx__GraphProto *graph = im->model->graph;
     const mica_onnx_options *options = im->options;
     const bool cut = options->n_output_names > 0;
     *out_count = cut ? options->n_output_names : graph->n_output;
-    char **names = mica_arena_array(im->arena, *out_count, sizeof *names);
+    char **names = mica_arena_array(im->arena, *out_count + options->n_truncate_names, sizeof *names);
     for (size_t i = 0; i < *out_count; i++) {
         const char *name = cut ? options->output_names[i] : graph->output[i]->name;
         names[i] = mica_arena_strdup(im->arena, name != NULL ? name : "");
+    }
+    for (size_t i = 0; i < options->n_truncate_names; i++) {
+        names[*out_count + i] = mica_arena_strdup(im->arena, options->truncate_names[i]);
     }
     return names;
 }
@@ -262,6 +267,24 @@ static void clean_up(mica_onnx_importer *im, mica_op *func) {
     mica_map_destroy(used);
 }
 
+/* Names in scope are those of the model, also where two of them mean the same tensor. */
+static mica_status truncate_at(mica_onnx_importer *im, char *const *names, size_t count) {
+    mica_error err;
+    mica_value **values = mica_arena_array(im->arena, count, sizeof *values);
+    for (size_t i = 0; i < count; i++) {
+        mica_onnx_entry *entry = mica_onnx_lookup(im->scope, names[i]);
+        values[i] = entry != NULL ? mica_onnx_entry_value(im, names[i], entry) : NULL;
+        if (values[i] == NULL || values[i]->def == NULL || values[i]->def->block == NULL) {
+            return mica_emit_error(im->context, im->loc,
+                                   "cannot cut at '%s': no output depends on it", names[i]);
+        }
+    }
+    if (count > 0 && mica_top_truncate(im->module, values, (const char *const *)names, count, &err) != MICA_OK) {
+        return mica_emit_error(im->context, im->loc, "%s", err.text);
+    }
+    return MICA_OK;
+}
+
 /* --- the whole ------------------------------------------------------------------------------- */
 static void set_module_attrs(mica_onnx_importer *im) {
     mica_op *op = im->module->op;
@@ -306,11 +329,12 @@ static mica_status run(mica_onnx_importer *im) {
         return mica_emit_error(im->context, im->loc, "the graph has no outputs");
     }
     mica_onnx_order order;
-    MICA_TRY(mica_onnx_sort(im, graph->node, graph->n_node, wanted, n_wanted, &order));
+    MICA_TRY(mica_onnx_sort(im, graph->node, graph->n_node, wanted,
+                            n_wanted + im->options->n_truncate_names, &order));
     MICA_TRY(mica_onnx_convert_nodes(im, &order));
     MICA_TRY(make_return(im, func, wanted, n_wanted));
     clean_up(im, func);
-    return MICA_OK;
+    return truncate_at(im, wanted + n_wanted, im->options->n_truncate_names);
 }
 
 mica_status mica_onnx_import(mica_context *context, const char *path,

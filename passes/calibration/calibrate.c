@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "dialects/plan.h"
+#include "dialects/top/cut.h"
 #include "passes/top/optimize.h"
 #include "runtime/mrt_exec.h"
 #include "utils/arena.h"
@@ -110,12 +111,24 @@ static mica_status run_samples(mrt_exec *exec, const mrt_plan *plan, const mica_
     return status;
 }
 
+/* Behind a cut nothing is quantized: that part is not even run. */
+static mica_status make_plan(mica_module *module, mica_module **out_front, mrt_plan **out_plan) {
+    mica_op *func = mica_module_func(module, "main");
+    if (func == NULL || mica_top_narrow_f64(module) != MICA_OK) {
+        return MICA_FAIL;
+    }
+    *out_front = mica_top_front(module);
+    mica_module *run = *out_front != NULL ? *out_front : module;
+    return mica_plan_func(run, mica_module_func(run, "main"), &(mica_plan_options){0}, out_plan);
+}
+
 mica_status mica_collect_statistics(mica_module *module, const mica_dataset *dataset, int threads,
                                     bool quiet, mica_statistics *out, mica_error *err) {
     memset(out, 0, sizeof *out);
-    mica_op *func = mica_module_func(module, "main");
     mrt_plan *plan = NULL;
-    if (func == NULL || mica_top_narrow_f64(module) != MICA_OK || mica_plan_func(module, func, &(mica_plan_options){0}, &plan) != MICA_OK) {
+    mica_module *front = NULL;
+    if (make_plan(module, &front, &plan) != MICA_OK) {
+        mica_module_destroy(front);
         return mica_fail(err, "the model cannot be executed (see the messages above)");
     }
     const double start = mica_seconds();
@@ -145,6 +158,7 @@ mica_status mica_collect_statistics(mica_module *module, const mica_dataset *dat
     mrt_exec_destroy(exec);
     mrt_pool_destroy(pool);
     mrt_plan_destroy(plan);
+    mica_module_destroy(front);
     if (status != MICA_OK) {
         mica_statistics_free(out);
     }

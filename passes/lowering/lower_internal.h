@@ -4,6 +4,7 @@
 
 #include "dialects/top/top.h"
 #include "ir/builder.h"
+#include "ir/ptr_map.h"
 #include "passes/lowering/lowering.h"
 #include "runtime/mrt_quant.h"
 #include "utils/map.h"
@@ -17,6 +18,8 @@ typedef struct mica_lowering {
     mica_value **map;                     /* top value number -> tpu value */
     mica_map *casts;                      /* "value number:type" -> tpu value */
     mica_map *names;                      /* names taken in the tpu module */
+    mica_ptr_map front;                   /* ops in front of a top.Cut */
+    bool is_cut;                          /* there is one: other ops stay float */
     MICA_VEC(mica_lower_row) rows;
     MICA_VEC(const char *) uncalibrated;  /* tensors whose range was asked for in vain */
 } mica_lowering;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "dialects/live.h"
+#include "dialects/top/cut.h"
 #include "ir/verify.h"
 #include "passes/lowering/lower_internal.h"
 #include "passes/top/optimize.h"
@@ -82,9 +83,15 @@ static mica_status lower_op(mica_lowering *l, const mica_op *op) {
         return mica_emit_error(l->context, op->loc, "'%s' op has no lowering to the tpu dialect",
                                op->name);
     }
-    const mica_mode mode = mode_of(l, op);
-    if (!mica_op_is(op, "top.Input")) {
-        mica_vec_push(&l->rows, (mica_lower_row){mica_value_name(&op->results[0]), op->name, mode, NULL});
+    mica_mode mode = mode_of(l, op);
+    const char *reason = NULL;
+    if (l->is_cut && mica_ptr_map_get_pointer(&l->front, op) == NULL) {
+        const bool has_f32 = mica_processor_has_mode(l->options->processor, MICA_MODE_F32);
+        mode = has_f32 ? MICA_MODE_F32 : l->options->processor->fallback;
+        reason = "behind the cut";
+    }
+    if (!mica_op_is(op, "top.Input") && !mica_op_is(op, "top.Cut")) {
+        mica_vec_push(&l->rows, (mica_lower_row){mica_value_name(&op->results[0]), op->name, mode, reason});
     }
     return hook(l, op, mode);
 }
@@ -114,6 +121,7 @@ static mica_status lower_body(mica_lowering *l, mica_op *func) {
             mica_map_set(l->names, mica_value_name(&op->results[i]), NULL);
         }
     }
+    l->is_cut = mica_top_mark_front(func, &l->front);
     for (const mica_op *op = body->first; op != NULL; op = op->next) {
         MICA_TRY(lower_op(l, op));
     }
@@ -174,6 +182,7 @@ mica_status mica_lower_module(mica_module *top, const mica_lowering_options *opt
     }
     mica_map_destroy(l.casts);
     mica_map_destroy(l.names);
+    mica_ptr_map_free(&l.front);
     mica_free(l.map);
     if (status == MICA_OK && report != NULL) {
         *report = (mica_lower_report){l.rows.data, l.rows.len, l.uncalibrated.data, l.uncalibrated.len};

@@ -19,6 +19,18 @@ mica_status mica_lower_input(mica_lowering *l, const mica_op *op, mica_mode mode
     return MICA_OK;
 }
 
+/* The border itself is nothing but the cast to f32. */
+mica_status mica_lower_cut(mica_lowering *l, const mica_op *op, mica_mode mode) {
+    (void)mode;
+    const mica_value *value = mica_op_operand(op, 0);
+    if (op->results[0].first_use != NULL) {
+        l->map[op->order] = mica_lower_is_real(value)
+                                ? mica_lower_as(l, value, mica_type_f32(l->context))
+                                : mica_lower_value(l, value);
+    }
+    return MICA_OK;
+}
+
 mica_status mica_lower_float(mica_lowering *l, const mica_op *op, mica_mode mode) {
     if (mode == MICA_MODE_INT8 && mica_lower_is_real(&op->results[0])) {
         return mica_lower_fallback(l, op, "no integer form");
