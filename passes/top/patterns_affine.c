@@ -62,6 +62,59 @@ static bool affine_before_conv(mica_rewriter *rewriter, mica_op *op) {
     return true;
 }
 
+/* a x + b after an activation is one Scale: its users are not all Convs. */
+static bool affine_of_activation(mica_rewriter *rewriter, mica_op *op) {
+    static const char *const names[] = {"top.HardSwish", "top.SiLU", "top.Relu", "top.GELU", "top.LeakyRelu"};
+    mica_value *scaled = NULL;
+    mica_value *x = NULL;
+    const float *offset = channel_operand(rewriter, op, &scaled);
+    mica_op *mul = offset != NULL ? mica_sole_producer(scaled, "top.Mul") : NULL;
+    const float *factor = channel_operand(rewriter, mul, &x);
+    if (factor == NULL || x->def == NULL || x->type->rank < 3) {
+        return false;
+    }
+    bool is_activation = !mica_no_relu(x->def);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; ++i) {
+        is_activation = is_activation || mica_op_is(x->def, names[i]);
+    }
+    if (!is_activation) {
+        return false;
+    }
+    const int64_t channels = x->type->dims[1];
+    mica_value *operands[3] = {x, mica_new_const(rewriter, op, "scale", 1, &channels, factor),
+                               mica_new_const(rewriter, op, "offset", 1, &channels, offset)};
+    mica_replace_with(rewriter, op, mul, "top.Scale", operands, 3);
+    return true;
+}
+
+/* x + x * s = x * (s + 1) where s is smaller than x: a sum of fewer elements. */
+static bool sum_with_own_product(mica_rewriter *rewriter, mica_op *op) {
+    for (uint32_t i = 0; i < 4; ++i) {
+        mica_value *x = mica_op_operand(op, i & 1);
+        mica_op *mul = mica_sole_producer(mica_op_operand(op, 1 - (i & 1)), "top.Mul");
+        mica_value *s = mul != NULL ? mica_op_operand(mul, i >> 1) : NULL;
+        if (mul == NULL || mica_op_operand(mul, 1 - (i >> 1)) != x || !mica_no_relu(mul) || mica_is_weight(s) ||
+            mica_is_weight(x) || x->type != op->results[0].type || !mica_type_is_static(x->type) ||
+            !mica_type_is_static(s->type) || mica_type_count(s->type) * 4 > mica_type_count(x->type) ||
+            !mica_type_is_float(mica_type_element(x->type), MICA_F32)) {
+            continue;
+        }
+        const float one = 1.0f;
+        mica_module *module = mica_rewriter_module(rewriter);
+        mica_builder *builder = mica_rewriter_builder(rewriter, op);
+        mica_value *terms[2] = {s, mica_new_const(rewriter, op, "one", 0, NULL, &one)};
+        const char *name = mica_arena_printf(module->arena, "%s_factor", mica_loc_get_name(op->loc));
+        mica_op *factor = mica_build_op(builder, "top.Add", mica_named_loc(module, name, op), terms, 2, 1);
+        if (mica_op_infer(factor) != MICA_OK) {
+            return false;
+        }
+        mica_value *operands[2] = {x, &factor->results[0]};
+        mica_replace_with(rewriter, op, mul, "top.Mul", operands, 2);
+        return true;
+    }
+    return false;
+}
+
 /* --- around a MatMul ------------------------------------------------------------------------------ */
 
 /* Constant right operand [K, N] or, transposed, [N, K], and bias of a MatMul. */
@@ -274,6 +327,8 @@ static bool mean_to_pool(mica_rewriter *rewriter, mica_op *op) {
 
 const mica_pattern mica_patterns_affine[] = {
     {"affine-before-conv", "top.Conv", affine_before_conv, "x * a + b per channel before Conv"},
+    {"affine-of-activation", "top.Add", affine_of_activation, "x * a + b per channel after an activation"},
+    {"sum-with-own-product", "top.Add", sum_with_own_product, "x + x * s with a small s"},
     {"vector-before-matmul", "top.MatMul", vector_before_matmul, "x * a, x + b over the last axis before MatMul"},
     {"vector-after-matmul", NULL, vector_after_matmul, "y * a, y + b over the last axis after MatMul"},
     {"scale-behind-permute", "top.Scale", scale_behind_permute, "Scale of permuted columns of a MatMul"},

@@ -102,6 +102,7 @@ static const infer_case element_cases[] = {
     {"top.LayerNorm", "axis = 1 : i64", "tensor<2x3x4xf32>|tensor<5xf32>|none",
      "!expects weight that broadcasts to shape [3, 4], got [5]"},
     {"top.LRN", "size = 5 : i64", "tensor<1x8x4x4xf32>", "tensor<1x8x4x4xf32>"},
+    {"top.Rope", "interleaved = true", "tensor<2x3x5x8xf32>|tensor<5x4xf32>|tensor<5x4xf32>", "tensor<2x3x5x8xf32>"},
 };
 
 static const infer_case reduce_cases[] = {

@@ -64,6 +64,22 @@ func.func @axis(%x: tensor<2x3xf32>) {
 
 // -----
 
+func.func @rope(%x: tensor<5x7xf32>, %c: tensor<5x7xf32>) {
+  // expected-error@+1 {{'top.Rope' op expects an even number of elements in the last axis of input, got [5, 7]}}
+  %1 = "top.Rope"(%x, %c, %c) : (tensor<5x7xf32>, tensor<5x7xf32>, tensor<5x7xf32>) -> tensor<5x7xf32>
+  return
+}
+
+// -----
+
+func.func @rope_angles(%x: tensor<5x8xf32>, %c: tensor<4x8xf32>) {
+  // expected-error@+1 {{'top.Rope' op expects cos and sin of one shape that broadcasts to [5, 8], or with 4 elements in the last axis, got [4, 8] and [4, 8]}}
+  %1 = "top.Rope"(%x, %c, %c) : (tensor<5x8xf32>, tensor<4x8xf32>, tensor<4x8xf32>) -> tensor<5x8xf32>
+  return
+}
+
+// -----
+
 func.func @reshape(%x: tensor<2x3xf32>) {
   // expected-error@+1 {{'top.Reshape' op expects at most one -1 in attribute 'shape', got [-1, -1]}}
   %1 = "top.Reshape"(%x) {shape = array<i64: -1, -1>} : (tensor<2x3xf32>) -> tensor<6x1xf32>

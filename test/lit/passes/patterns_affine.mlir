@@ -199,3 +199,88 @@ module attributes {module.weight_file = "inputs/attention.npz"} {
     return %a, %b : tensor<2x1x1x5xf32>, tensor<2x3x1x1xf32>
   }
 }
+
+// -----
+// affine-of-activation: one Scale for several users
+// CHECK-LABEL: func.func @main
+// CHECK-NOT: "top.{{[^INW]}}
+// CHECK: "top.HardSwish"{{.*}}loc({{(fused.)?}}"h"
+// CHECK-NOT: "top.{{[^INW]}}
+// CHECK: "top.Scale"{{.*}}loc({{(fused.)?}}"b"
+// CHECK-NOT: "top.{{[^INW]}}
+// CHECK: "top.Exp"{{.*}}loc({{(fused.)?}}"y"
+// CHECK-NOT: "top.
+// CHECK: return
+module attributes {module.weight_file = "inputs/attention.npz"} {
+  func.func @main(%arg0: tensor<1x3x5x5xf32> loc("x")) -> (tensor<1x3x5x5xf32>, tensor<1x3x5x5xf32>) {
+    %x = "top.Input"(%arg0) : (tensor<1x3x5x5xf32>) -> tensor<1x3x5x5xf32> loc("x")
+    %h = "top.HardSwish"(%x) : (tensor<1x3x5x5xf32>) -> tensor<1x3x5x5xf32> loc("h")
+    %c_2 = "top.Weight"() : () -> tensor<f32> loc("c_2")
+    %a = "top.Mul"(%h, %c_2) : (tensor<1x3x5x5xf32>, tensor<f32>) -> tensor<1x3x5x5xf32> loc("a")
+    %p_3x1x1 = "top.Weight"() : () -> tensor<3x1x1xf32> loc("p_3x1x1")
+    %b = "top.Add"(%a, %p_3x1x1) : (tensor<1x3x5x5xf32>, tensor<3x1x1xf32>) -> tensor<1x3x5x5xf32> loc("b")
+    %y = "top.Exp"(%b) : (tensor<1x3x5x5xf32>) -> tensor<1x3x5x5xf32> loc("y")
+    return %b, %y : tensor<1x3x5x5xf32>, tensor<1x3x5x5xf32>
+  }
+}
+
+// -----
+// affine-of-activation: not after other functions
+// CHECK-LABEL: func.func @main
+// CHECK-NOT: "top.{{[^INW]}}
+// CHECK: "top.Exp"{{.*}}loc({{(fused.)?}}"h"
+// CHECK-NOT: "top.{{[^INW]}}
+// CHECK: "top.Mul"{{.*}}loc({{(fused.)?}}"a"
+// CHECK-NOT: "top.{{[^INW]}}
+// CHECK: "top.Add"{{.*}}loc({{(fused.)?}}"b"
+// CHECK-NOT: "top.
+// CHECK: return
+module attributes {module.weight_file = "inputs/attention.npz"} {
+  func.func @main(%arg0: tensor<1x3x5x5xf32> loc("x")) -> tensor<1x3x5x5xf32> {
+    %x = "top.Input"(%arg0) : (tensor<1x3x5x5xf32>) -> tensor<1x3x5x5xf32> loc("x")
+    %h = "top.Exp"(%x) : (tensor<1x3x5x5xf32>) -> tensor<1x3x5x5xf32> loc("h")
+    %c_2 = "top.Weight"() : () -> tensor<f32> loc("c_2")
+    %a = "top.Mul"(%h, %c_2) : (tensor<1x3x5x5xf32>, tensor<f32>) -> tensor<1x3x5x5xf32> loc("a")
+    %c_0_5 = "top.Weight"() : () -> tensor<f32> loc("c_0_5")
+    %b = "top.Add"(%a, %c_0_5) : (tensor<1x3x5x5xf32>, tensor<f32>) -> tensor<1x3x5x5xf32> loc("b")
+    return %b : tensor<1x3x5x5xf32>
+  }
+}
+
+// -----
+// sum-with-own-product: the sum is made where there are fewer elements
+// CHECK-LABEL: func.func @main
+// CHECK-NOT: "top.{{[^INW]}}
+// CHECK: "top.Add"{{.*}}loc({{(fused.)?}}"y_factor"
+// CHECK-NOT: "top.{{[^INW]}}
+// CHECK: "top.Mul"{{.*}}loc({{(fused.)?}}"y"
+// CHECK-NOT: "top.
+// CHECK: return
+module attributes {module.weight_file = "inputs/attention.npz"} {
+  func.func @main(%arg0: tensor<1x3x5x5xf32> loc("x"), %arg1: tensor<1x3x1x1xf32> loc("s")) -> tensor<1x3x5x5xf32> {
+    %x = "top.Input"(%arg0) : (tensor<1x3x5x5xf32>) -> tensor<1x3x5x5xf32> loc("x")
+    %s = "top.Input"(%arg1) : (tensor<1x3x1x1xf32>) -> tensor<1x3x1x1xf32> loc("s")
+    %a = "top.Mul"(%x, %s) : (tensor<1x3x5x5xf32>, tensor<1x3x1x1xf32>) -> tensor<1x3x5x5xf32> loc("a")
+    %y = "top.Add"(%x, %a) : (tensor<1x3x5x5xf32>, tensor<1x3x5x5xf32>) -> tensor<1x3x5x5xf32> loc("y")
+    return %y : tensor<1x3x5x5xf32>
+  }
+}
+
+// -----
+// sum-with-own-product: no smaller factor
+// CHECK-LABEL: func.func @main
+// CHECK-NOT: "top.{{[^INW]}}
+// CHECK: "top.Mul"{{.*}}loc({{(fused.)?}}"a"
+// CHECK-NOT: "top.{{[^INW]}}
+// CHECK: "top.Add"{{.*}}loc({{(fused.)?}}"y"
+// CHECK-NOT: "top.
+// CHECK: return
+module attributes {module.weight_file = "inputs/attention.npz"} {
+  func.func @main(%arg0: tensor<1x3x5x5xf32> loc("x"), %arg1: tensor<1x3x5x5xf32> loc("s")) -> tensor<1x3x5x5xf32> {
+    %x = "top.Input"(%arg0) : (tensor<1x3x5x5xf32>) -> tensor<1x3x5x5xf32> loc("x")
+    %s = "top.Input"(%arg1) : (tensor<1x3x5x5xf32>) -> tensor<1x3x5x5xf32> loc("s")
+    %a = "top.Mul"(%x, %s) : (tensor<1x3x5x5xf32>, tensor<1x3x5x5xf32>) -> tensor<1x3x5x5xf32> loc("a")
+    %y = "top.Add"(%x, %a) : (tensor<1x3x5x5xf32>, tensor<1x3x5x5xf32>) -> tensor<1x3x5x5xf32> loc("y")
+    return %y : tensor<1x3x5x5xf32>
+  }
+}
