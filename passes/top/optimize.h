@@ -8,6 +8,7 @@
 
 typedef struct mica_optimize_options {
     const char *disabled; /* comma-separated pattern names, or NULL; unknown names are errors */
+    const char *expected; /* "name=times,...": how often patterns must fire, else an error; or NULL */
     FILE *stats;          /* one line per pattern that fired; NULL: none */
 } mica_optimize_options;
 
