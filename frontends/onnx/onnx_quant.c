@@ -174,7 +174,9 @@ mica_status mica_onnx_convert_matmul_integer(mica_onnx_node *node) {
     return mica_onnx_alias(node, 0, mica_onnx_integer_product(node, NULL, a, b));
 }
 
-static mica_op *float_conv(mica_onnx_node *node, mica_value *x, mica_value *w, mica_value *bias) {
+/* Sums of centred numbers: exact as long as a float holds them, else rounded as float sums are. */
+static mica_value *float_conv(mica_onnx_node *node, const char *suffix, mica_value *x, mica_value *w,
+                              mica_value *bias) {
     const mrt_shape input = mica_onnx_shape(x), filter = mica_onnx_shape(w);
     mica_onnx_window window;
     const char *auto_pad = NULL;
@@ -182,26 +184,47 @@ static mica_op *float_conv(mica_onnx_node *node, mica_value *x, mica_value *w, m
     if (mica_onnx_read_window(node, &input, &filter, &window, &auto_pad) != MICA_OK) {
         return NULL;
     }
-    if (mrt_shape_range(&filter, 1, filter.rank) > EXACT_PRODUCTS) {
-        mica_onnx_error(node, "a filter of %" PRId64 " elements per channel, at most %d are exact "
-                              "here; import the float model and quantize it",
-                        mrt_shape_range(&filter, 1, filter.rank), (int)EXACT_PRODUCTS);
-        return NULL;
-    }
     mica_value *operands[] = {x, w, bias};
-    mica_op *op = mica_onnx_op(node, "top.Conv", "sums", operands, 3, 1);
+    mica_op *op = mica_onnx_op(node, "top.Conv", suffix, operands, 3, 1);
     if (op != NULL) {
         mica_onnx_set_window(op, &window);
         mica_op_set_i64(op, "group", group);
     }
-    return op;
+    return mica_onnx_done(node, op);
+}
+
+/* A long filter is cut along its input channels into parts that are exact, added as integers. */
+static mica_value *integer_conv(mica_onnx_node *node, mica_value *x, mica_value *w) {
+    const mrt_shape filter = mica_onnx_shape(w), input = mica_onnx_shape(x);
+    const int64_t length = mrt_shape_range(&filter, 1, filter.rank);
+    if (node->failed || length <= EXACT_PRODUCTS) {
+        return mica_onnx_cast(node, NULL, float_conv(node, "sums", x, w, NULL), MRT_I32);
+    }
+    const int64_t channels = filter.dims[1], each = EXACT_PRODUCTS * channels / length;
+    if (each < 1 || input.rank != filter.rank || input.dims[1] != channels) {
+        mica_onnx_error(node, "a filter of %" PRId64 " elements per channel in groups, at most %d are "
+                              "exact here; import the float model and quantize it",
+                        length, (int)EXACT_PRODUCTS);
+        return NULL;
+    }
+    mica_value *sum = NULL;
+    for (int64_t first = 0; first < channels && !node->failed; first += each) {
+        const int64_t rest = channels - first, n = rest < each ? rest : each;
+        mica_value *left = inner_part(node, "x_part", x, 1, first, n);
+        mica_value *right = inner_part(node, "w_part", w, 1, first, n);
+        mica_value *part = float_conv(node, "part_sums", left, right, NULL);
+        part = mica_onnx_cast(node, "part", part, MRT_I32);
+        sum = sum == NULL ? part
+                          : mica_onnx_binary(node, "top.Add", rest == n ? NULL : "partial", sum,
+                                             part);
+    }
+    return sum;
 }
 
 mica_status mica_onnx_convert_conv_integer(mica_onnx_node *node) {
     mica_value *x = mica_onnx_centred(node, "x", mica_onnx_in(node, 0), mica_onnx_in(node, 2), 1);
     mica_value *w = mica_onnx_centred(node, "w", mica_onnx_in(node, 1), mica_onnx_in(node, 3), 0);
-    mica_value *y = mica_onnx_done(node, float_conv(node, x, w, NULL));
-    return mica_onnx_alias(node, 0, mica_onnx_cast(node, NULL, y, MRT_I32));
+    return mica_onnx_alias(node, 0, integer_conv(node, x, w));
 }
 
 /* com.microsoft has the channels last where the attribute says so. */
@@ -213,7 +236,7 @@ mica_status mica_onnx_convert_qlinear_conv(mica_onnx_node *node) {
     mica_value *w = mica_onnx_centred(node, "w", mica_onnx_in(node, 3), mica_onnx_in(node, 5), 0);
     mica_value *bias = mica_onnx_in(node, 8);
     bias = bias != NULL ? mica_onnx_cast(node, "bias_f32", bias, MRT_F32) : NULL;
-    mica_value *y = mica_onnx_done(node, float_conv(node, x, w, bias));
+    mica_value *y = float_conv(node, "sums", x, w, bias);
     const mrt_shape shape = mica_onnx_shape(y);
     mica_value *w_scale = mica_onnx_along_axis(node, "w_scale", mica_onnx_in(node, 4), &shape, 1);
     mica_value *scale =

@@ -143,6 +143,17 @@ def product_quant_cases(tag, t, zero):
             ("$zw", np.zeros(6, I8)), ("$sy", scalar(0.3)), ("$zy", scalar(5, t)),
             ("$bias", r.integers(-3000, 3000, 6).astype(I32))], channels_last=last,
             pads=[1, 1, 1, 1], strides=[2, 1]))
+    name = "qlinearconv_%s_long" % tag
+    r = rng_of(name)
+    CASES.append(Case(name, "QLinearConv", [
+        ("x", quants(r, t, 1, 40, 4, 4)), ("$sx", scalar(0.03)), ("$zx", scalar(zero, t)),
+        ("$w", quants(r, I8, 2, 40, 3, 3)), ("$sw", scalar(0.01)), ("$zw", scalar(0, I8)),
+        ("$sy", scalar(0.6)), ("$zy", scalar(5, t))], pads=[1, 1, 1, 1]))
+    name = "convinteger_%s_long" % tag
+    r = rng_of(name)
+    CASES.append(Case(name, "ConvInteger", [
+        ("x", quants(r, t, 1, 40, 4, 4)), ("$w", quants(r, t, 2, 40, 3, 3)), ("$zx", scalar(zero, t)),
+        ("$zw", scalar(7, t))], domain="", pads=[0, 1, 0, 1]))
     name = "dequantizelinear_" + tag
     r = rng_of(name)
     CASES.append(Case(name, "DequantizeLinear", [("x", quants(r, t, 3, 4)), ("s", scalar(0.1)),
