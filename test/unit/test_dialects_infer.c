@@ -122,6 +122,7 @@ static const infer_case reduce_cases[] = {
     {"top.CumSum", "axis = 0 : i64", "tensor<4x5xf32>", "tensor<4x5xf32>"},
 };
 
+#define TF_IDF "tensor<2x9xi64>|tensor<6xi64>|tensor<2xi64>|tensor<4xi64>|tensor<4xf32>"
 static const infer_case move_cases[] = {
     {"top.Reshape", "shape = array<i64: 0, -1>", "tensor<2x3x4xf32>", "tensor<2x12xf32>"},
     {"top.Reshape", "shape = array<i64>", "tensor<1x1xf32>", "tensor<f32>"},
@@ -163,6 +164,12 @@ static const infer_case move_cases[] = {
     {"top.Tile", "tile = array<i64: 4611686018427387904, 4>", "tensor<4x1xf32>", "!cannot repeat"},
     {"top.Gather", "axis = 1 : i64", "tensor<2x3x4xf32>|tensor<5x6xi64>", "tensor<2x5x6x4xf32>"},
     {"top.Gather", "axis = 0 : i64", "tensor<7xf32>|tensor<i64>", "tensor<f32>"},
+    {"top.TfIdf", "size = 4 : i64", TF_IDF, "tensor<2x4xf32>"},
+    {"top.TfIdf", "size = 4 : i64, min_length = 3 : i64", TF_IDF, "!got 3 and 1"},
+    {"top.TfIdf", "size = -1 : i64", TF_IDF, "!attribute 'size' of 0 or more, got -1"},
+    {"top.TfIdf", "size = 4 : i64, max_skip = -1 : i64", TF_IDF, "!'max_skip' of 0 or more, got -1"},
+    {"top.TfIdf", "size = 4 : i64", "tensor<i64>|tensor<6xi64>|tensor<2xi64>|tensor<4xi64>|tensor<4xf32>",
+     "!expects input of rank 1 or 2, got 0"},
     {"top.Gather", "axis = 1 : i64", "tensor<7xf32>|tensor<i64>", "!attribute 'axis' in [-1, 1)"},
     {"top.GatherElements", "axis = 1 : i64", "tensor<2x3xf32>|tensor<2x8xi64>", "tensor<2x8xf32>"},
     {"top.GatherND", "batch_dims = 1 : i64", "tensor<2x3x4xf32>|tensor<2x1xi64>", "tensor<2x4xf32>"},
