@@ -228,6 +228,10 @@ static const Onnx__TensorShapeProto *declared_shape(const input *in) {
     return in->type != NULL ? in->type->tensor_type->shape : NULL;
 }
 
+static const char *symbol_of(const Onnx__TensorShapeProto__Dimension *dim) {
+    return dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM ? dim->dim_param : NULL;
+}
+
 static mica_status unknown_dim(mica_onnx_importer *im, const input *in, size_t i,
                                const char *symbol) {
     if (symbol != NULL && symbol[0] != '\0') {
@@ -258,9 +262,7 @@ static mica_status shape_from_model(mica_onnx_importer *im, const mica_onnx_shap
     for (size_t i = 0; i < shape->n_dim; i++) {
         const Onnx__TensorShapeProto__Dimension *dim = shape->dim[i];
         const bool known = dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE;
-        const char *symbol =
-            dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_PARAM
-                ? dim->dim_param : NULL;
+        const char *symbol = symbol_of(dim);
         const mica_onnx_shape_item *item = find_symbol(items, symbol);
         if (item == NULL && (!known || dim->dim_value < 0)) {
             return unknown_dim(im, in, i, symbol);
@@ -270,7 +272,9 @@ static mica_status shape_from_model(mica_onnx_importer *im, const mica_onnx_shap
     return MICA_OK;
 }
 
-static mica_status shape_from_option(mica_onnx_importer *im, const mrt_shape *given, input *in) {
+/* `items`: a symbol of them must not say otherwise; NULL: not looked at. */
+static mica_status shape_from_option(mica_onnx_importer *im, const mrt_shape *given,
+                                     const mica_onnx_shape_list *items, input *in) {
     const Onnx__TensorShapeProto *shape = declared_shape(in);
     in->shape = *given;
     if (shape == NULL) {
@@ -283,6 +287,13 @@ static mica_status shape_from_option(mica_onnx_importer *im, const mrt_shape *gi
     }
     for (size_t i = 0; i < shape->n_dim; i++) {
         const Onnx__TensorShapeProto__Dimension *dim = shape->dim[i];
+        const mica_onnx_shape_item *symbol = items != NULL ? find_symbol(items, symbol_of(dim)) : NULL;
+        if (symbol != NULL && symbol->shape.dims[0] != in->shape.dims[i]) {
+            return mica_emit_error(im->context, im->loc,
+                                   "input '%s': dimension %zu is %" PRId64 " in its shape of input_shapes, "
+                                   "but '%s=%" PRId64 "'", in->name, i, in->shape.dims[i], symbol->name,
+                                   symbol->shape.dims[0]);
+        }
         if (dim->value_case == ONNX__TENSOR_SHAPE_PROTO__DIMENSION__VALUE_DIM_VALUE &&
             dim->dim_value >= 0 && dim->dim_value != in->shape.dims[i]) {
             mica_emit(im->context, MICA_WARNING, im->loc,
@@ -291,6 +302,42 @@ static mica_status shape_from_option(mica_onnx_importer *im, const mrt_shape *gi
         }
     }
     return MICA_OK;
+}
+
+/* Symbols of the options are those of inputs, also of inputs that a cut has removed. */
+static mica_status check_symbols(mica_onnx_importer *im, const mica_onnx_shape_list *items,
+                                 const input_list *inputs) {
+    MICA_VEC(const char *) known = {0};
+    const Onnx__GraphProto *graph = im->model->graph;
+    for (size_t i = 0; i < inputs->len + graph->n_input; i++) {
+        const Onnx__TypeProto *type = i < inputs->len ? inputs->data[i].type
+                                                      : graph->input[i - inputs->len]->type;
+        const bool tensor = type != NULL && type->value_case == ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE;
+        const Onnx__TensorShapeProto *shape = tensor ? type->tensor_type->shape : NULL;
+        for (size_t k = 0; shape != NULL && k < shape->n_dim; k++) {
+            const char *symbol = symbol_of(shape->dim[k]);
+            if (symbol != NULL && symbol[0] != '\0') {
+                mica_vec_push(&known, symbol);
+            }
+        }
+    }
+    mica_status status = MICA_OK;
+    for (size_t i = 0; i < items->len && status == MICA_OK; i++) {
+        const mica_onnx_shape_item *item = &items->data[i];
+        bool found = !item->symbol;
+        for (size_t k = 0; k < known.len && !found; k++) {
+            found = strcmp(known.data[k], item->name) == 0;
+        }
+        if (!found) {
+            const char *near = mica_nearest(item->name, known.data, known.len);
+            status = mica_emit_error(im->context, im->loc,
+                                     "input_shapes names dimension '%s', which no input has%s%s%s",
+                                     item->name, near != NULL ? "; did you mean '" : "",
+                                     near != NULL ? near : "", near != NULL ? "'?" : "");
+        }
+    }
+    mica_vec_free(&known);
+    return status;
 }
 
 static mica_status check_unused(mica_onnx_importer *im, const mica_onnx_shape_list *items,
@@ -324,6 +371,7 @@ static mica_status check_unused(mica_onnx_importer *im, const mica_onnx_shape_li
 static mica_status resolve_inputs(mica_onnx_importer *im, const mica_onnx_shape_list *items,
                                   input_list *inputs) {
     size_t position = 0;
+    MICA_TRY(check_symbols(im, items, inputs));
     for (size_t i = 0; i < inputs->len; i++) {
         input *in = &inputs->data[i];
         if (in->role == ABSENT) {
@@ -331,10 +379,10 @@ static mica_status resolve_inputs(mica_onnx_importer *im, const mica_onnx_shape_
         }
         MICA_TRY(check_type(im, in));
         if (in->role == ELEMENT && in->constant == NULL) {
-            MICA_TRY(shape_from_option(im, &in->shape, in));
+            MICA_TRY(shape_from_option(im, &in->shape, NULL, in));
         } else if (in->role == TENSOR && in->constant == NULL) {
             const mica_onnx_shape_item *item = find_item(items, in->name, position++);
-            MICA_TRY(item != NULL ? shape_from_option(im, &item->shape, in)
+            MICA_TRY(item != NULL ? shape_from_option(im, &item->shape, items, in)
                                   : shape_from_model(im, items, in));
         }
         int64_t bytes = 0;

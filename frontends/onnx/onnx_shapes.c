@@ -151,6 +151,20 @@ static mica_status parse_item(cursor *c, mica_onnx_shape_list *out, bool inside)
     return MICA_OK;
 }
 
+/* One value per name. */
+static mica_status check_twice(const cursor *c, const mica_onnx_shape_list *list) {
+    for (size_t i = 0; i < list->len; i++) {
+        const mica_onnx_shape_item *item = &list->data[i];
+        for (size_t k = 0; k < i && item->name != NULL; k++) {
+            const mica_onnx_shape_item *other = &list->data[k];
+            if (other->name != NULL && other->symbol == item->symbol && strcmp(other->name, item->name) == 0) {
+                return mica_fail(c->err, "input_shapes '%s': '%s' is given twice", c->text, item->name);
+            }
+        }
+    }
+    return MICA_OK;
+}
+
 mica_status mica_onnx_parse_shapes(mica_arena *arena, const char *text, mica_onnx_shape_list *out,
                                    mica_error *err) {
     cursor c = {arena, text, text, err};
@@ -174,5 +188,5 @@ mica_status mica_onnx_parse_shapes(mica_arena *arena, const char *text, mica_onn
         return bad(&c, "',' or ']'");
     }
     skip_space(&c);
-    return *c.at == '\0' ? MICA_OK : bad(&c, "','");
+    return *c.at == '\0' ? check_twice(&c, out) : bad(&c, "','");
 }

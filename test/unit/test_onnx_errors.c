@@ -223,6 +223,12 @@ START_TEST(inputs) {
                   "input_shapes names 'X', which is no input; did you mean 'x'?");
     model_refuses(&m, &(mica_onnx_options){.input_shapes = "[4611686018427387904,9]"},
                   "input 'x' is too large");
+    model_refuses(&m, &(mica_onnx_options){.input_shapes = "d1=2,d2=3"},
+                  "input_shapes names dimension 'd2', which no input has; did you mean 'd1'?");
+    model_refuses(&m, &(mica_onnx_options){.input_shapes = "d1=2,[1,3]"},
+                  "input 'x': dimension 0 is 1 in its shape of input_shapes, but 'd1=2'");
+    ck_assert(model_import(&m, &(mica_onnx_options){.input_shapes = "d1=2"}));
+    ck_assert(model_import(&m, &(mica_onnx_options){.input_shapes = "x:[2,3],d1=2"}));
     ck_assert(model_import(&m, &(mica_onnx_options){.input_shapes = "[2,4]"}));
     ck_assert_ptr_nonnull(strstr(m.errors, "warning: input 'x': dimension 1 is 3 in the model, "
                                            "using 4 of input_shapes"));
