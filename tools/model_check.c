@@ -54,8 +54,22 @@ static void add_rows(check *c) {
 
 static double count_of(const mica_value *value) { return (double)mica_type_count(value->type); }
 
-/* Multiply-accumulates of convolutions and matrix products; other ops count as none. */
+/* One step of a recurrent op is a product with its filter and one with its recurrence. */
+static double recurrent_macs(const mica_op *op) {
+    const mica_value *x = op->operands[0].value;
+    const int64_t width = x->type->rank == 3 ? x->type->dims[2] : 0;
+    return width > 0 ? count_of(x) / (double)width *
+                           (count_of(op->operands[1].value) + count_of(op->operands[2].value))
+                     : 0;
+}
+
+/* Multiply-accumulates of convolutions, matrix products and recurrent ops, and so of Gemm, Einsum,
+ * Attention, DeformConv, which are made of these. Biases, pools, element-wise ops and moves count as
+ * none. */
 static double macs_of(const mica_op *op) {
+    if (mica_op_is(op, "top.LSTM") || mica_op_is(op, "top.GRU") || mica_op_is(op, "top.RNN")) {
+        return recurrent_macs(op);
+    }
     if (op->n_operands < 2) {
         return 0;
     }
