@@ -1,6 +1,7 @@
 #include "runtime/mrt_compare.h"
 
 #include "runtime/mrt_half.h"
+#include "runtime/mrt_small.h"
 
 #include <math.h>
 #include <string.h>
@@ -38,8 +39,20 @@ bool mrt_verdict_passes(mrt_verdict verdict) {
     }                                                                                              \
     break
 
+static void load_small_float(const mrt_tensor *t, int64_t first, int64_t n, double *to) {
+    for (int64_t i = 0; i < n; i++) {
+        float value;
+        mrt_small_to_f32(t->dtype, (const uint8_t *)t->data + first + i, &value, 1);
+        to[i] = (double)value;
+    }
+}
+
 static void load(const mrt_tensor *t, bool dequantize, int64_t first, int64_t n, double *to) {
-    switch (t->dtype) {
+    if (mrt_dtype_is_small_float(t->dtype)) {
+        load_small_float(t, first, n, to);
+        return;
+    }
+    switch (mrt_small_base(t->dtype)) {
     case MRT_F32: LOAD(float);
     case MRT_F64: LOAD(double);
     case MRT_F16: LOAD_HALF(mrt_f16_to_f32);
@@ -53,7 +66,7 @@ static void load(const mrt_tensor *t, bool dequantize, int64_t first, int64_t n,
     case MRT_U32: LOAD(uint32_t);
     case MRT_I64: LOAD(int64_t);
     case MRT_U64: LOAD(uint64_t);
-    case MRT_DTYPE_NONE: break;
+    default: break;
     }
     if (dequantize && t->scale > 0) {
         for (int64_t i = 0; i < n; i++) {

@@ -185,6 +185,18 @@ void mrt_small_narrow(mrt_dtype dtype, void *data, int64_t count) {
     }
 }
 
+void mrt_small_store(mrt_dtype dtype, double value, void *out) {
+    const float number = (float)value;
+    if (mrt_dtype_is_small_float(dtype)) {
+        mrt_small_from_f32(dtype, &number, out, 1, 0);
+        return;
+    }
+    const float kept = number > 127 ? 127 : number < -128 ? -128 : number == number ? number : 0;
+    const int8_t whole = (int8_t)kept;
+    memcpy(out, &whole, 1);
+    mrt_small_narrow(dtype, out, 1);
+}
+
 void mrt_small_unpack(mrt_dtype dtype, const void *packed, void *to, int64_t count) {
     const small_format f = find(dtype);
     const uint8_t *from = packed;

@@ -32,6 +32,8 @@ mrt_dtype mrt_small_base(mrt_dtype dtype);
 void mrt_small_to_f32(mrt_dtype dtype, const void *from, float *to, int64_t count);
 void mrt_small_from_f32(mrt_dtype dtype, const float *from, void *to, int64_t count,
                         unsigned flags);
+/* One number as an element of a small type, floats saturating. */
+void mrt_small_store(mrt_dtype dtype, double value, void *out);
 /* i8 to the small integer type, in place: the low bits stay. */
 void mrt_small_narrow(mrt_dtype dtype, void *data, int64_t count);
 /* Elements packed into bytes, the first in the lowest bits, to one element a byte. */

@@ -5,6 +5,7 @@
 
 #include "runtime/mrt_half.h"
 #include "runtime/mrt_quant.h"
+#include "runtime/mrt_small.h"
 #include "tools/tool.h"
 #include "utils/arena.h"
 #include "utils/map.h"
@@ -23,9 +24,13 @@ static const char *descr_of(mrt_dtype dtype) {
     }
 }
 
-/* Real values of a quantized or half tensor. */
+/* Real values of a quantized tensor or one of narrow floats. */
 static void to_real(const mrt_tensor *t, float *out) {
     const int64_t n = mrt_shape_count(&t->shape);
+    if (mrt_dtype_is_small_float(t->dtype)) {
+        mrt_small_to_f32(t->dtype, t->data, out, n);
+        return;
+    }
     for (int64_t i = 0; i < n; ++i) {
         switch (t->dtype) {
         case MRT_I8:
@@ -49,7 +54,8 @@ static void to_real(const mrt_tensor *t, float *out) {
 static mica_status add_tensor(mica_npz_writer *writer, const mrt_tensor *t, bool fixed,
                               mica_error *err) {
     const bool quantized = t->scale > 0.0 && (t->dtype == MRT_I8 || t->dtype == MRT_U8);
-    const bool half = t->dtype == MRT_F16 || t->dtype == MRT_BF16;
+    const bool half = t->dtype == MRT_F16 || t->dtype == MRT_BF16 ||
+                      mrt_dtype_is_small_float(t->dtype);
     if (!(quantized && !fixed) && !half) {
         return mica_npz_add(writer, t->name, descr_of(t->dtype), t->shape.rank, t->shape.dims, t->data,
                             err);

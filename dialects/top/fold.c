@@ -2,6 +2,7 @@
 #include "dialects/op_util.h"
 #include "dialects/plan_impl.h"
 #include "dialects/top/top.h"
+#include "runtime/mrt_small.h"
 #include "utils/half.h"
 
 #include <math.h>
@@ -74,6 +75,8 @@ static bool encode_value(double value, mrt_dtype dtype, uint8_t out[8]) {
         memcpy(out, &value, sizeof value);
     } else if (dtype == MRT_BOOL) {
         out[0] = value != 0;
+    } else if (!mrt_dtype_is_number(dtype)) {
+        mrt_small_store(dtype, value, out);
     } else if (mrt_dtype_is_float(dtype)) {
         const float narrow = (float)value;
         const uint16_t half =

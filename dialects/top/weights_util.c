@@ -1,6 +1,7 @@
 /* Constants of the top dialect. */
 #include "dialects/op_util.h"
 #include "dialects/top/top.h"
+#include "runtime/mrt_small.h"
 #include "utils/half.h"
 
 #include <string.h>
@@ -101,7 +102,12 @@ static bool constant_array(const mica_value *value, const mica_ndarray **out_arr
 }
 
 static double element_f64(const void *data, mrt_dtype dtype, int64_t i) {
-    switch (dtype) {
+    if (mrt_dtype_is_small_float(dtype)) {
+        float value;
+        mrt_small_to_f32(dtype, (const uint8_t *)data + i, &value, 1);
+        return (double)value;
+    }
+    switch (mrt_small_base(dtype)) {
     case MRT_F32:
         return ((const float *)data)[i];
     case MRT_F64:
@@ -155,7 +161,7 @@ const int64_t *mica_weight_i64(const mica_value *value, int64_t *out_count) {
     if (!constant_array(value, &array, &dtype, &count)) {
         return NULL;
     }
-    if (dtype == MRT_BF16) {
+    if (dtype == MRT_BF16 || mrt_dtype_is_small_float(dtype)) {
         return NULL;
     }
     int64_t *values =

@@ -1,6 +1,7 @@
 /* Making top ops: names, type inference, folding, and the small ops that converters compose. */
 #include "frontends/onnx/onnx_internal.h"
 
+#include "runtime/mrt_small.h"
 #include "utils/half.h"
 
 #include <inttypes.h>
@@ -448,7 +449,8 @@ void mica_onnx_store(mrt_dtype dtype, double value, void *out) {
     case MRT_I64: STORE(int64_t, value); break;
     case MRT_U64: STORE(uint64_t, value); break;
     case MRT_BOOL: STORE(uint8_t, value != 0.0); break;
-    default: break;
+    case MRT_DTYPE_NONE: break;
+    default: mrt_small_store(dtype, value, out); break;
     }
 #undef STORE
 }

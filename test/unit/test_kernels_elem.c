@@ -373,7 +373,7 @@ START_TEST(test_refusals) {
         {mrt_unary_check, NULL, &low, {&x}, 1, {&x}, 1},
         {mrt_where_check, NULL, NULL, {&x, &x, &x}, 3, {&x}, 1},
         {mrt_where_check, NULL, NULL, {&b, &x, &i}, 3, {&x}, 1},
-        {mrt_cast_check, NULL, NULL, {&x}, 1, {&y}, 1},
+        {mrt_cast_check, NULL, &(mrt_cast_params){0}, {&x}, 1, {&y}, 1},
         {mrt_range_check, NULL, NULL, {&x, &x, &x}, 3, {&x}, 1},
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {

@@ -73,8 +73,8 @@ START_TEST(packed_data) {
     floats_are("i2_out", (const float[]){0, 1, -2, -1, -2}, 5);
     floats_are("u2_out", (const float[]){0, 1, 2, 3, 2}, 5);
     floats_are("f8_out", (const float[]){1, 448, (float)NAN, -0x1p-9f}, 4);
-    /* codes 07, 0e, 3f, 08 */
-    floats_are("f6_out", (const float[]){0.875f, 1.75f, -7.5f, 1}, 4);
+    /* codes 07, 0e, 1f, 08 */
+    floats_are("f6_out", (const float[]){0.875f, 1.75f, 7.5f, 1}, 4);
 }
 END_TEST
 
