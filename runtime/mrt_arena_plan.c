@@ -34,8 +34,10 @@ typedef struct planner {
 
 /* --- from tensors to buffers --- */
 
-static bool is_placed(const mrt_plan_tensor *t) {
-    return t->alias_of < 0 && t->kind != MRT_CONST;
+static bool is_placed(const mrt_plan *plan, int32_t id) {
+    const mrt_plan_tensor *t = &plan->tensors[id];
+    const mrt_layout *layout = mrt_layout_of(plan);
+    return t->alias_of < 0 && t->kind != MRT_CONST && (layout == NULL || !layout->absent[id]);
 }
 
 /* Root of in[0] if the step may write out[0] over it, else -1. */
@@ -74,7 +76,7 @@ static void collect_buffers(planner *p) {
     int32_t *buffer_of = malloc(((size_t)plan->n_tensors + 1) * sizeof buffer_of[0]);
     p->n = buffer_of != NULL ? 0 : -1;
     for (int32_t id = 0; buffer_of != NULL && id < plan->n_tensors; id++) {
-        if (is_placed(&plan->tensors[id]) && p->owner[id] == id && plan->tensors[id].bytes > 0) {
+        if (is_placed(plan, id) && p->owner[id] == id && plan->tensors[id].bytes > 0) {
             p->buffers[p->n] = (buffer){.bytes = mrt_align_up(plan->tensors[id].bytes),
                                         .first = plan->tensors[id].def_step + 1,
                                         .id = id};
@@ -83,7 +85,7 @@ static void collect_buffers(planner *p) {
     }
     for (int32_t id = 0; buffer_of != NULL && id < plan->n_tensors; id++) {
         const mrt_plan_tensor *t = &plan->tensors[id];
-        if (is_placed(t) && t->bytes > 0) {
+        if (is_placed(plan, id) && t->bytes > 0) {
             buffer *b = &p->buffers[buffer_of[p->owner[id]]];
             const int32_t last = plan->keep_all ? plan->n_steps + 1 : t->last_step + 1;
             b->last = last > b->last ? last : b->last;

@@ -57,7 +57,7 @@ static mrt_status add_tensor(mrt_bundle *bundle, int32_t id, mrt_error *err) {
 
 static mrt_status add_step(mrt_bundle *bundle, const mrt_index_step *s, mrt_error *err) {
     const mrt_kernel *kernel = mrt_kernel_find(s->kernel);
-    if (kernel == NULL) {
+    if (kernel == NULL || (kernel->flags & MRT_INTERNAL) != 0) {
         return mrt_fail(err, MRT_VERSION,
                         "bundle: op '%.200s' needs kernel 0x%04x, which this runtime lacks", s->op,
                         s->kernel);

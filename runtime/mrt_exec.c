@@ -17,9 +17,12 @@ typedef struct exec_step {
 } exec_step;
 
 struct mrt_exec {
-    const mrt_plan *plan;
+    const mrt_plan *plan; /* executed: derived from the caller's, or that itself */
+    const mrt_plan *source; /* the caller's */
+    const mrt_layout *layout; /* of plan; NULL: it is the caller's */
     mrt_pool *pool;
     mrt_tensor *tensors; /* plan order, with data */
+    void **restored;     /* per tensor of source: row-major bytes made for a reader, or NULL */
     exec_step *steps;
     uint8_t *arena, *scratch;
     void *arena_block, *scratch_block;
@@ -44,7 +47,7 @@ static bool machine_holds(int64_t arena, int64_t scratch) {
  * freed, the result is page-aligned. */
 static uint8_t *aligned_bytes(int64_t bytes, void **out_block) {
     const size_t page = 4096;
-    *out_block = calloc(1, (size_t)mrt_align_up(bytes) + page);
+    *out_block = calloc(1, (size_t)mrt_align_up(bytes) + page + MRT_ALIGN); /* kernels read ahead */
     if (*out_block == NULL) {
         return NULL;
     }
@@ -61,6 +64,22 @@ static void place_tensors(mrt_exec *exec) {
             exec->tensors[id].data = exec->arena + t->offset;
         }
     }
+}
+
+/* The plan to execute. */
+static mrt_status choose_plan(mrt_exec *exec, const mrt_plan *plan, mrt_error *err) {
+    mrt_plan_memory *memory = plan->memory;
+    mrt_status status = MRT_OK;
+    pthread_mutex_lock(&memory->lock);
+    if (!memory->derived_known) {
+        status = mrt_layout_derive(plan, &memory->derived, err);
+        memory->derived_known = status == MRT_OK;
+    }
+    pthread_mutex_unlock(&memory->lock);
+    exec->source = plan;
+    exec->plan = memory->derived != NULL ? memory->derived : plan;
+    exec->layout = mrt_layout_of(exec->plan);
+    return status;
 }
 
 static bool bind_steps(mrt_exec *exec) {
@@ -83,7 +102,8 @@ static bool bind_steps(mrt_exec *exec) {
                                               .n_out = step->n_out,
                                               .params = step->params,
                                               .scratch = exec->scratch + binding.shadow_bytes,
-                                              .pool = exec->pool},
+                                              .pool = exec->pool,
+                                              .packed = step->packed},
                                      .shadows = binding.shadows,
                                      .n_shadows = binding.n_shadows,
                                      .shadow_bytes = binding.shadow_bytes};
@@ -97,17 +117,23 @@ mrt_status mrt_exec_create(const mrt_plan *plan, mrt_pool *pool, mrt_exec **out_
     if (!memory->finalized) {
         return mrt_fail(err, MRT_INVALID, "the plan is not finalized");
     }
+    mrt_exec *exec = calloc(1, sizeof *exec);
+    if (exec == NULL) {
+        return mrt_fail(err, MRT_NO_MEMORY, "no memory for an executor");
+    }
+    const mrt_status status = choose_plan(exec, plan, err);
+    if (status != MRT_OK) {
+        free(exec);
+        return status;
+    }
+    plan = exec->plan;
     if (!machine_holds(plan->arena_bytes, plan->scratch_bytes)) {
+        free(exec);
         return mrt_fail(err, MRT_NO_MEMORY,
                         "the plan needs %lld bytes of arena and %lld of scratch, more than this "
                         "machine has", (long long)plan->arena_bytes,
                         (long long)plan->scratch_bytes);
     }
-    mrt_exec *exec = calloc(1, sizeof *exec);
-    if (exec == NULL) {
-        return mrt_fail(err, MRT_NO_MEMORY, "no memory for an executor");
-    }
-    exec->plan = plan;
     exec->pool = pool;
     exec->tensors = calloc((size_t)plan->n_tensors + 1, sizeof exec->tensors[0]);
     exec->steps = calloc((size_t)plan->n_steps + 1, sizeof exec->steps[0]);
@@ -135,6 +161,10 @@ void mrt_exec_destroy(mrt_exec *exec) {
     if (exec == NULL) {
         return;
     }
+    for (int32_t id = 0; exec->restored != NULL && id < exec->source->n_tensors; id++) {
+        free(exec->restored[id]);
+    }
+    free(exec->restored);
     mrt_bump_free(&exec->bump);
     free(exec->tensors);
     free(exec->steps);
@@ -143,9 +173,32 @@ void mrt_exec_destroy(mrt_exec *exec) {
     free(exec);
 }
 
-mrt_tensor *mrt_exec_tensor(mrt_exec *exec, int32_t tensor_id) {
-    if (tensor_id < 0 || tensor_id >= exec->plan->n_tensors) {
+/* Row-major bytes of a value that exists channels-last only; NULL when there is no memory. */
+static void *restore(mrt_exec *exec, int32_t id) {
+    if (exec->restored == NULL) {
+        exec->restored = calloc((size_t)exec->source->n_tensors, sizeof exec->restored[0]);
+    }
+    if (exec->restored == NULL) {
         return NULL;
+    }
+    if (exec->restored[id] == NULL) {
+        exec->restored[id] = malloc((size_t)exec->source->tensors[id].bytes + 1);
+    }
+    mrt_tensor t = exec->source->tensors[id].info;
+    t.data = exec->restored[id];
+    if (t.data != NULL) {
+        mrt_layout_restore(&exec->tensors[exec->layout->stored[id]], &t);
+    }
+    return t.data;
+}
+
+mrt_tensor *mrt_exec_tensor(mrt_exec *exec, int32_t tensor_id) {
+    if (tensor_id < 0 || tensor_id >= exec->source->n_tensors) {
+        return NULL;
+    }
+    const int32_t root = exec->source->tensors[tensor_id].root;
+    if (exec->layout != NULL && exec->layout->absent[root]) {
+        exec->tensors[tensor_id].data = restore(exec, root);
     }
     return &exec->tensors[tensor_id];
 }
@@ -307,38 +360,62 @@ const char *mrt_exec_problem(const mrt_exec *exec) {
     return exec->problem.text[0] != '\0' ? exec->problem.text : NULL;
 }
 
-static void report(mrt_exec *exec, int32_t id, mrt_observer_fn *observer, void *user) {
-    const mrt_plan_memory *memory = exec->plan->memory;
-    observer(user, id, &exec->tensors[id]);
+/* Shows a value of the caller's plan to the observer, with its aliases. stored: only its
+ * channels-last form is written by now. */
+static void report(mrt_exec *exec, int32_t id, bool stored, mrt_observer_fn *observer,
+                   void *user) {
+    const mrt_plan_memory *memory = exec->source->memory;
+    void *bytes = stored ? restore(exec, id) : exec->tensors[id].data;
+    mrt_tensor t = exec->tensors[id];
+    t.data = bytes;
+    observer(user, id, &t);
     for (int32_t i = memory->alias_first[id]; i < memory->alias_first[id + 1]; i++) {
-        observer(user, memory->alias_ids[i], &exec->tensors[memory->alias_ids[i]]);
+        t = exec->tensors[memory->alias_ids[i]];
+        t.data = bytes;
+        observer(user, memory->alias_ids[i], &t);
     }
 }
 
+static void report_outputs(mrt_exec *exec, const mrt_step *step, mrt_observer_fn *observer,
+                           void *user) {
+    for (int32_t k = 0; k < step->n_out; k++) {
+        const int32_t out = step->out[k];
+        const int32_t id = exec->layout != NULL ? exec->layout->origin[out] : out;
+        if (id >= 0) {
+            report(exec, id, id != out, observer, user);
+        }
+    }
+}
+
+/* Steps [first, last) of the caller's plan. */
 void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observer_fn *observer,
                         void *user) {
     const mrt_plan *plan = exec->plan;
-    first = first > 0 ? first : 0;
-    last = last < plan->n_steps ? last : plan->n_steps;
-    if (first == 0) {
+    if (first <= 0) {
         exec->problem.text[0] = '\0';
     }
-    for (int32_t i = 0; observer != NULL && first == 0 && i < plan->n_inputs; i++) {
-        report(exec, plan->inputs[i], observer, user);
+    for (int32_t i = 0; observer != NULL && first <= 0 && i < plan->n_inputs; i++) {
+        report(exec, plan->inputs[i], false, observer, user);
     }
-    for (int32_t i = first; i < last; i++) {
+    for (int32_t i = 0; exec->seconds != NULL && i < exec->source->n_steps; i++) {
+        exec->seconds[i] = i >= first && i < last ? 0 : exec->seconds[i];
+    }
+    for (int32_t i = 0; i < plan->n_steps; i++) {
+        const int32_t own = exec->layout != NULL ? exec->layout->step_of[i] : i;
+        if (own < first || own >= last) {
+            continue;
+        }
         const double start = exec->seconds != NULL ? now() : 0;
         run_step(exec, i);
         if (exec->seconds != NULL) {
-            exec->seconds[i] = now() - start;
+            exec->seconds[own] += now() - start;
         }
-        const mrt_step *step = &plan->steps[i];
-        for (int32_t k = 0; observer != NULL && k < step->n_out; k++) {
-            report(exec, step->out[k], observer, user);
+        if (observer != NULL) {
+            report_outputs(exec, &plan->steps[i], observer, user);
         }
     }
 }
 
 void mrt_exec_run(mrt_exec *exec, mrt_observer_fn *observer, void *user) {
-    mrt_exec_run_range(exec, 0, exec->plan->n_steps, observer, user);
+    mrt_exec_run_range(exec, 0, exec->source->n_steps, observer, user);
 }

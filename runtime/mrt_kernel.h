@@ -22,18 +22,23 @@ typedef struct mrt_call {
     const void *params;
     void *scratch; /* 64-byte aligned, at least the bytes that check asked for */
     mrt_pool *pool;
+    const void *packed; /* what pack made, NULL when the kernel has none */
 } mrt_call;
 
 /* Validates a call whose data pointers may be NULL (constants have theirs). On success writes the
  * scratch size in bytes. Errors name the operand, what was expected and what was found. */
 typedef mrt_status mrt_check_fn(const mrt_call *call, size_t *out_scratch, mrt_error *err);
 typedef void mrt_run_fn(const mrt_call *call);
+/* Prepares constants once per plan: writes the prepared form to `packed` (64-byte aligned; NULL: only
+ * asks) and returns its bytes. Called after check; constants have data, values none. */
+typedef size_t mrt_pack_fn(const mrt_call *call, void *packed);
 
 /* Kernel flags. */
 enum {
     MRT_F32_MATH = 1, /* written for f32: the executor converts f16, bf16 and f64 operands around it
                          (rule float-storage) */
     MRT_INPLACE = 2,  /* out[0] may be the same buffer as in[0] when both have the same bytes */
+    MRT_INTERNAL = 32,  /* of derived plans only: refused in bundles */
     MRT_OPTIONAL_2 = 4, /* in[2] may be absent although min_in counts it */
     MRT_F64_MATH = 16,  /* written for f64, too: f64 operands are left alone */
     MRT_WRITES_SHAPE = 64, /* dimensions of outputs are bounds: run writes the true ones */
@@ -48,6 +53,7 @@ typedef struct mrt_kernel {
     uint32_t flags;
     mrt_check_fn *check;
     mrt_run_fn *run;
+    mrt_pack_fn *pack; /* may be NULL */
 } mrt_kernel;
 
 /* True when the kernel sees operands of that type as f32 (rule float-storage). */

@@ -16,7 +16,12 @@ typedef char NONE;
 static const mrt_kernel table[] = {
 #define KERNEL(name, code, params, min_in, max_in, min_out, max_out, flags)                        \
     [code] = {#name,  code,    PARAM_BYTES(params), min_in,           max_in,                      \
-              min_out, max_out, flags,               mrt_##name##_check, mrt_##name##_run},
+              min_out, max_out, flags,               mrt_##name##_check, mrt_##name##_run,          \
+              NULL},
+#define PACKED_KERNEL(name, code, params, min_in, max_in, min_out, max_out, flags)                 \
+    [code] = {#name,  code,    PARAM_BYTES(params), min_in,           max_in,                      \
+              min_out, max_out, flags,               mrt_##name##_check, mrt_##name##_run,          \
+              mrt_##name##_pack},
 #include "runtime/kernels.def"
 };
 

@@ -15,6 +15,7 @@ mrt_plan *mrt_plan_create(void) {
         free(memory);
         return NULL;
     }
+    pthread_mutex_init(&memory->lock, NULL);
     plan->memory = memory;
     return plan;
 }
@@ -24,6 +25,8 @@ void mrt_plan_destroy(mrt_plan *plan) {
         return;
     }
     mrt_plan_memory *memory = plan->memory;
+    mrt_plan_destroy(memory->derived);
+    pthread_mutex_destroy(&memory->lock);
     mrt_bump_free(&memory->bump);
     free(memory);
     free(plan->tensors);
@@ -261,6 +264,7 @@ mrt_status mrt_plan_finalize(mrt_plan *plan, bool keep_all, mrt_error *err) {
     MRT_TRY(mrt_plan_check_graph(plan, err));
     MRT_TRY(mrt_plan_check_live(plan, err));
     MRT_TRY(mrt_plan_check_kernels(plan, err));
+    MRT_TRY(mrt_plan_pack(plan, err));
     MRT_TRY(mrt_plan_arena(plan, err));
     if (index_names(plan) != MRT_OK || index_aliases(plan) != MRT_OK) {
         return mrt_fail(err, MRT_NO_MEMORY, "no memory for the plan's indexes");

@@ -35,6 +35,7 @@ typedef struct mrt_step {
     int32_t n_in, n_out;
     const char *op;       /* name of the source op, for messages and profiles */
     size_t scratch;       /* set by finalize */
+    const void *packed;   /* set by finalize: prepared constants, or NULL */
 } mrt_step;
 
 /* A size that depends on data: dimension `axis` of a step's output. The planned dimension is its

@@ -51,6 +51,12 @@ static mrt_status check_const(mrt_plan *plan, mrt_plan_tensor *t, mrt_error *err
     return MRT_OK;
 }
 
+/* True when the tensor's value exists in its channels-last form only. */
+static bool is_absent(const mrt_plan *plan, int32_t id) {
+    const mrt_layout *layout = mrt_layout_of(plan);
+    return layout != NULL && layout->absent[id];
+}
+
 static mrt_status check_alias(mrt_plan *plan, int32_t id, mrt_error *err) {
     mrt_plan_tensor *t = &plan->tensors[id];
     if (t->kind != MRT_VALUE || t->alias_of >= id) {
@@ -88,6 +94,10 @@ static mrt_status check_tensor(mrt_plan *plan, int32_t id, mrt_error *err) {
         return check_alias(plan, id, err);
     }
     t->root = id;
+    if (is_absent(plan, id)) {
+        t->def_step = t->last_step = -1;
+        return MRT_OK;
+    }
     t->def_step = t->kind == MRT_VALUE ? UNDEFINED : -1;
     t->last_step = t->def_step;
     return t->kind == MRT_CONST ? check_const(plan, t, err) : MRT_OK;

@@ -2,7 +2,10 @@
 #ifndef MRT_PLAN_PRIVATE_H
 #define MRT_PLAN_PRIVATE_H
 
+#include "runtime/mrt_layout.h"
 #include "runtime/mrt_plan.h"
+
+#include <pthread.h>
 
 /* Alignment of every tensor in the arena and of scratch. */
 #define MRT_ALIGN 64
@@ -48,6 +51,10 @@ typedef struct mrt_plan_memory {
     int32_t *step_symbol;   /* per step: a symbol that it defines, or -1 */
     int32_t *symbol_next;   /* another one of the same step, or -1 */
     uint8_t *step_live;     /* per step: an operand has a size that depends on data */
+    const mrt_layout *layout; /* of a derived plan, else NULL */
+    pthread_mutex_t lock;     /* guards the two below */
+    bool derived_known;
+    mrt_plan *derived;        /* what executors run; NULL: this plan itself */
 } mrt_plan_memory;
 
 /* --- finalize, in this order --- */
@@ -67,6 +74,8 @@ static inline bool mrt_plan_is_live(const mrt_plan *plan, int32_t tensor) {
 }
 /* Kernels, with shapes only; sets scratch of every step. */
 mrt_status mrt_plan_check_kernels(mrt_plan *plan, mrt_error *err);
+/* Prepared constants of the steps whose kernels want them. */
+mrt_status mrt_plan_pack(mrt_plan *plan, mrt_error *err);
 /* Offsets and arena sizes. */
 mrt_status mrt_plan_arena(mrt_plan *plan, mrt_error *err);
 

@@ -1,0 +1,37 @@
+/* Channels-last integer convolution: what is worked out once per plan, and used by every run.
+ *
+ * x is uint8 [batch, spatial.., channels]; y the same. Padding is written out into a copy of x with the
+ * zero point [pad-zero-point]; without padding x itself is read. A line is a row of output positions
+ * whose windows lie at one distance; a window is a list of runs of consecutive bytes. */
+#ifndef MRT_NHWC_CONV_H
+#define MRT_NHWC_CONV_H
+
+#include "runtime/kernels/int_conv_plan.h"
+#include "runtime/kernels/tile_isa.h"
+
+typedef struct mrt_nhwc_conv {
+    mrt_conv_plan plan;
+    const mrt_tile_isa *isa;
+    int64_t pitch[3];          /* spatial sizes of the array that windows are read from */
+    bool copies;               /* that array is a copy in scratch, else x */
+    bool widens;               /* and holds int16 */
+    size_t copy_bytes;         /* of one image, slack included */
+    int64_t images;            /* 1 when all images are one line */
+    int64_t lines, line;       /* per image: number, positions each */
+    int64_t line_piece, lines_piece, blocks_piece; /* what a task takes */
+    int64_t runs, quads;
+    int64_t blocks;            /* of MRT_TILE_BLOCK columns per group; depthwise: of channels */
+    size_t block_bytes;
+    int64_t columns;           /* per group in the arrays below, filled up to whole blocks */
+    const int64_t *run;        /* [runs], depthwise: [taps filled up to groups of 4] */
+    const int32_t *base, *multiplier, *shift; /* [group][columns] */
+    const void *w;             /* [group][blocks] */
+} mrt_nhwc_conv;
+
+/* Element offset from the start of an image of line `line`. */
+int64_t mrt_nhwc_line(const mrt_nhwc_conv *c, int64_t line);
+void mrt_nhwc_depthwise_run(const mrt_nhwc_conv *c, const mrt_call *call);
+/* The array that windows of image n are read from, copied if needed. */
+const void *mrt_nhwc_source(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n);
+
+#endif

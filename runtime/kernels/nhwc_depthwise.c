@@ -1,0 +1,61 @@
+/* conv_nhwc with one input and one output channel per group: taps applied to vectors of channels. */
+#include "runtime/kernels/nhwc_conv.h"
+
+#include "runtime/kernels/int_util.h"
+
+enum { POSITIONS = 8 }; /* whose sums are finished together */
+
+typedef struct depthwise_job {
+    const mrt_nhwc_conv *conv;
+    const mrt_conv_int_params *params;
+    const uint8_t *x; /* of the image */
+    uint8_t *y;
+} depthwise_job;
+
+static void run_task(void *context, int64_t task) {
+    const depthwise_job *job = context;
+    const mrt_nhwc_conv *c = job->conv;
+    const mrt_conv_plan *p = &c->plan;
+    const int64_t row_tasks = mrt_div_up(c->lines, c->lines_piece);
+    const int64_t line0 = task % row_tasks * c->lines_piece;
+    const int64_t line1 = mrt_min64(c->lines, line0 + c->lines_piece);
+    const int64_t channel = task / row_tasks * MRT_DEPTHWISE_BLOCK;
+    const int columns = (int)mrt_min64(MRT_DEPTHWISE_BLOCK, p->channels - channel);
+    const size_t y_stride = (size_t)p->out_channels;
+    const int64_t x_stride = p->stride[2] * p->channels;
+    const mrt_tile_end end = {c->base + channel,
+                              c->multiplier + channel,
+                              c->shift + channel,
+                              (int32_t)job->params->zero_point_out,
+                              (int32_t)job->params->clamp_min,
+                              (int32_t)job->params->clamp_max};
+    mrt_tile_depthwise d = {.tap = c->run,
+                            .groups = (int)c->quads,
+                            .w = (const char *)c->w +
+                                 (size_t)(channel / MRT_DEPTHWISE_BLOCK) * c->block_bytes};
+    int32_t acc[POSITIONS * MRT_DEPTHWISE_BLOCK];
+    for (int64_t line = line0; line < line1; ++line) {
+        const uint8_t *x = job->x + mrt_nhwc_line(c, line) + channel;
+        uint8_t *y = job->y + line * c->line * p->out_channels + channel;
+        for (int64_t at = 0; at < c->line; at += POSITIONS) {
+            const int rows = (int)mrt_min64(POSITIONS, c->line - at);
+            for (int r = 0; r < rows; ++r) {
+                d.x = x + (at + r) * x_stride;
+                c->isa->depthwise(&d, acc + r * MRT_DEPTHWISE_BLOCK);
+            }
+            c->isa->finish(&end, acc, MRT_DEPTHWISE_BLOCK, rows, y + (size_t)at * y_stride,
+                           y_stride, columns);
+        }
+    }
+}
+
+void mrt_nhwc_depthwise_run(const mrt_nhwc_conv *c, const mrt_call *call) {
+    const mrt_conv_plan *p = &c->plan;
+    const int64_t tasks = mrt_div_up(c->lines, c->lines_piece) * c->blocks;
+    depthwise_job job = {.conv = c, .params = call->params};
+    for (int64_t n = 0; n < p->batch; ++n) {
+        job.x = mrt_nhwc_source(c, call, n);
+        job.y = (uint8_t *)call->out[0]->data + n * p->positions * p->out_channels;
+        mrt_parallel_for(call->pool, tasks, run_task, &job);
+    }
+}

@@ -1,0 +1,91 @@
+/* relayout: between row-major [N, C, spatial] of int8 or uint8 and channels-last uint8 (mrt_layout.h). */
+#include "runtime/kernels/kernel_util.h"
+#include "runtime/kernels/kernels.h"
+#include "runtime/mrt_clones.h"
+
+#include <string.h>
+
+enum { TILE = 64 }; /* positions, and channels, that are transposed in one piece */
+
+typedef struct relayout_job {
+    const uint8_t *x;
+    uint8_t *y;
+    int64_t channels, positions, tiles; /* tiles per image */
+    uint8_t flip;
+    bool to_last;
+} relayout_job;
+
+static mrt_status check_form(const mrt_tensor *first, const mrt_tensor *last, mrt_error *err) {
+    const int32_t rank = first->shape.rank;
+    MRT_TRY(mrt_check_dtype2(first, "row-major", MRT_I8, MRT_U8, err));
+    MRT_TRY(mrt_check_dtype(last, "channels-last", MRT_U8, err));
+    MRT_TRY(mrt_check_rank(last, "channels-last", rank, rank, err));
+    if (rank < 3) {
+        return mrt_check_same_shape(last, "channels-last", first, "row-major", err);
+    }
+    MRT_TRY(mrt_check_dim(last, "channels-last", 0, first->shape.dims[0], err));
+    MRT_TRY(mrt_check_dim(last, "channels-last", rank - 1, first->shape.dims[1], err));
+    for (int i = 2; i < rank; ++i) {
+        MRT_TRY(mrt_check_dim(last, "channels-last", i - 1, first->shape.dims[i], err));
+    }
+    return MRT_OK;
+}
+
+mrt_status mrt_relayout_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
+    const mrt_axis_params *p = call->params;
+    const mrt_tensor *x = mrt_in(call, 0);
+    const mrt_tensor *y = mrt_out(call, 0);
+    MRT_TRY(mrt_check_present(x, "x", err));
+    MRT_TRY(mrt_check_present(y, "y", err));
+    MRT_TRY(p->flag ? check_form(x, y, err) : check_form(y, x, err));
+    *out_scratch = 0;
+    return MRT_OK;
+}
+
+/* y[j][i] = x[i][j] ^ flip of one tile, through a buffer that stays in the first cache. */
+MRT_CLONES
+static void transpose_tile(uint8_t *restrict y, const uint8_t *restrict x, int64_t rows,
+                           int64_t columns, int64_t x_stride, int64_t y_stride, uint8_t flip) {
+    uint8_t tile[TILE * TILE];
+    for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t j = 0; j < columns; ++j) {
+            tile[j * TILE + i] = x[i * x_stride + j] ^ flip;
+        }
+    }
+    for (int64_t j = 0; j < columns; ++j) {
+        memcpy(y + j * y_stride, tile + j * TILE, (size_t)rows);
+    }
+}
+
+static void run_tile(void *context, int64_t index) {
+    const relayout_job *job = context;
+    const int64_t rows = job->to_last ? job->channels : job->positions;
+    const int64_t columns = job->to_last ? job->positions : job->channels;
+    const int64_t image = index / job->tiles * job->channels * job->positions;
+    const int64_t from = index % job->tiles * TILE; /* of the positions */
+    const int64_t count = mrt_min64(TILE, job->positions - from);
+    for (int64_t c = 0; c < job->channels; c += TILE) {
+        const int64_t part = mrt_min64(TILE, job->channels - c);
+        const int64_t i0 = job->to_last ? c : from;
+        const int64_t j0 = job->to_last ? from : c;
+        transpose_tile(job->y + image + j0 * rows + i0, job->x + image + i0 * columns + j0,
+                       job->to_last ? part : count, job->to_last ? count : part, columns, rows,
+                       job->flip);
+    }
+}
+
+void mrt_relayout_run(const mrt_call *call) {
+    const mrt_axis_params *p = call->params;
+    const mrt_tensor *first = p->flag ? call->in[0] : call->out[0];
+    relayout_job job = {.x = call->in[0]->data, .y = call->out[0]->data, .to_last = p->flag != 0};
+    const int64_t count = mrt_shape_count(&first->shape);
+    job.flip = first->dtype == MRT_I8 ? 0x80 : 0;
+    job.channels = first->shape.rank >= 3 ? first->shape.dims[1] : 1;
+    if (count == 0) {
+        return;
+    }
+    const int64_t images = first->shape.rank >= 3 ? first->shape.dims[0] : 1;
+    job.positions = count / images / job.channels;
+    job.tiles = mrt_div_up(job.positions, TILE);
+    mrt_parallel_for(call->pool, images * job.tiles, run_tile, &job);
+}

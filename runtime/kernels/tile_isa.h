@@ -1,0 +1,118 @@
+/* Inner loops of the channels-last integer kernels, one table row per instruction set.
+ *
+ * Every row computes the same integers for every input; tests compare each with "scalar". A row is
+ * chosen once per plan: the best one that the processor has, or the one that the environment
+ * variable MICA_ISA names (scalar, avx2, avx512, vnni) when the processor has it.
+ *
+ * Sums are C[row][column] = sum over k of A[row][k] * W[k][column], A in uint8, W in int8. The depth is
+ * cut into runs of consecutive k; a run is filled up with zero weights to a multiple of 4 (a quad).
+ * Columns come in blocks of MRT_TILE_BLOCK. A packed block holds, run after run,
+ *   MRT_TILE_U8    int8  [quads][MRT_TILE_BLOCK][4]      A is read as bytes
+ *   MRT_TILE_I16   int16 [2 * quads][MRT_TILE_BLOCK][2]  A is read as int16 (values 0..255)
+ * A rows lie a_stride bytes apart; up to 3 elements behind a run are read and meet zero weights. */
+#ifndef MRT_TILE_ISA_H
+#define MRT_TILE_ISA_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define MRT_TILE_BLOCK 16
+/* Most blocks and rows of one tile call of any row. */
+#define MRT_TILE_BLOCKS 2
+#define MRT_TILE_ROWS 14
+/* Channels that one depthwise call works on; packed weights are filled up to a multiple. */
+#define MRT_DEPTHWISE_BLOCK 64
+/* Bytes that may be read behind the last element of A or of a depthwise input. */
+#define MRT_TILE_SLACK 64
+
+enum { MRT_TILE_U8 = 0, MRT_TILE_I16 = 1 };
+
+typedef struct mrt_tile {
+    const void *a;
+    size_t a_stride;     /* bytes between rows */
+    const int64_t *run;  /* offset of each run from a row's start, in elements of A */
+    int64_t runs, quads; /* quads per run */
+    const void *w;       /* packed blocks */
+    size_t w_stride;     /* bytes between blocks */
+    int32_t *c;          /* [rows][MRT_TILE_BLOCKS * MRT_TILE_BLOCK] */
+} mrt_tile;
+
+/* End of a row: y = clamp(zero_point + requant(c + base)) per column, rule requant-multiplier-shift.
+ * c + base wraps in 32 bits and fits by the caller's proof. Arrays are filled up to whole blocks. */
+typedef struct mrt_tile_end {
+    const int32_t *base, *multiplier, *shift;
+    int32_t zero_point, low, high;
+} mrt_tile_end;
+
+/* Depthwise sums of MRT_DEPTHWISE_BLOCK channels: acc[c] = sum over t of w[t][c] * x[tap[t] + c].
+ * Taps come in groups of 4, filled up with zero weights and a legal offset; packed weights are
+ *   int16 [groups * 2][MRT_DEPTHWISE_BLOCK][2] (MRT_TILE_I16) or
+ *   int8  [groups][MRT_DEPTHWISE_BLOCK][4]     (MRT_TILE_U8), four channels out of each 16 in turn:
+ * that is where byte unpacking leaves them. */
+typedef struct mrt_tile_depthwise {
+    const uint8_t *x;   /* at the block's first channel */
+    const int64_t *tap; /* byte offsets */
+    int groups;
+    const void *w;
+} mrt_tile_depthwise;
+
+/* Features that a row needs; checked with the processor and the operating system. */
+enum { MRT_TILE_AVX2 = 1, MRT_TILE_AVX512 = 2, MRT_TILE_VNNI = 4 };
+
+typedef struct mrt_tile_isa {
+    const char *name;
+    uint32_t features;
+    int layout;      /* MRT_TILE_U8 or MRT_TILE_I16 */
+    int blocks;      /* blocks of a tile call, at most MRT_TILE_BLOCKS */
+    int heights[6];  /* row counts that tile takes, falling, ends with 1 and 0 */
+    void (*tile)(const mrt_tile *t, int rows, int blocks);
+    /* rows of c against `columns` columns; y rows lie y_stride bytes apart. */
+    void (*finish)(const mrt_tile_end *e, const int32_t *c, size_t c_stride, int rows, uint8_t *y,
+                   size_t y_stride, int columns);
+    void (*depthwise)(const mrt_tile_depthwise *d, int32_t *acc);
+} mrt_tile_isa;
+
+/* Row i of the table, best first, NULL past the end; whether this processor has it. */
+const mrt_tile_isa *mrt_tile_isa_at(int i);
+bool mrt_tile_isa_available(const mrt_tile_isa *isa);
+/* The row that MICA_ISA names, else the best available one; never NULL. */
+const mrt_tile_isa *mrt_tile_isa_select(void);
+
+/* Reference of every row. */
+void mrt_tile_scalar(const mrt_tile *t, int rows, int blocks);
+void mrt_tile_scalar_finish(const mrt_tile_end *e, const int32_t *c, size_t c_stride, int rows,
+                            uint8_t *y, size_t y_stride, int columns);
+void mrt_tile_scalar_depthwise(const mrt_tile_depthwise *d, int32_t *acc);
+
+/* Bytes of an element of A, of a packed block of `runs` runs of `quads`. */
+static inline size_t mrt_tile_element(const mrt_tile_isa *isa) {
+    return isa->layout == MRT_TILE_I16 ? 2 : 1;
+}
+static inline size_t mrt_tile_block_bytes(const mrt_tile_isa *isa, int64_t runs, int64_t quads) {
+    return (size_t)(runs * quads) * 4 * MRT_TILE_BLOCK * mrt_tile_element(isa);
+}
+/* Index in a packed block of value k (< 4 * quads) of a run, column n. */
+static inline size_t mrt_tile_index(const mrt_tile_isa *isa, int64_t quads, int64_t run, int64_t k,
+                                    int64_t n) {
+    const int64_t group = isa->layout == MRT_TILE_I16 ? 2 : 4;
+    return (size_t)(run * quads * 4 * MRT_TILE_BLOCK + k / group * group * MRT_TILE_BLOCK +
+                    n * group + k % group);
+}
+/* Index in packed depthwise weights of tap t and channel c of one block. */
+static inline size_t mrt_tile_depthwise_index(const mrt_tile_isa *isa, int64_t t, int64_t c) {
+    if (isa->layout == MRT_TILE_I16) {
+        return (size_t)(t / 2 * 2 * MRT_DEPTHWISE_BLOCK + c * 2 + t % 2);
+    }
+    const int64_t place = c % 16 / 4 * 16 + c / 16 * 4 + c % 4;
+    return (size_t)(t / 4 * 4 * MRT_DEPTHWISE_BLOCK + place * 4 + t % 4);
+}
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define MRT_TILE_X86 1
+extern const mrt_tile_isa mrt_tile_isa_avx2;
+extern const mrt_tile_isa mrt_tile_isa_avx512;
+extern const mrt_tile_isa mrt_tile_isa_vnni;
+#endif
+
+#endif

@@ -1,0 +1,143 @@
+/* AVX2 row: int16 pairs (vpmaddwd), exact for every input. */
+#include "runtime/kernels/tile_isa.h"
+
+#ifdef MRT_TILE_X86
+
+#include <immintrin.h>
+#include <string.h>
+
+#define TARGET __attribute__((target("avx2")))
+#define TARGET_INLINE static inline __attribute__((always_inline, target("avx2")))
+
+enum { WIDTH = MRT_TILE_BLOCKS * MRT_TILE_BLOCK };
+
+TARGET_INLINE __m256i broadcast32(const void *p) {
+    int32_t v;
+    memcpy(&v, p, sizeof(v));
+    return _mm256_set1_epi32(v);
+}
+
+TARGET_INLINE __m256i load(const void *p) { return _mm256_loadu_si256(p); }
+
+TARGET_INLINE void tile_rows(const mrt_tile *t, const int rows) {
+    __m256i sum[6][2];
+    const char *w = t->w;
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; ++r) {
+        sum[r][0] = sum[r][1] = _mm256_setzero_si256();
+    }
+    for (int64_t i = 0; i < t->runs; ++i) {
+        const char *a = (const char *)t->a + t->run[i] * 2;
+        for (int64_t k = t->quads * 2; k > 0; --k, a += 4, w += 64) {
+            const __m256i w0 = load(w);
+            const __m256i w1 = load(w + 32);
+#pragma GCC unroll 6
+            for (int r = 0; r < rows; ++r) {
+                const __m256i v = broadcast32(a + (size_t)r * t->a_stride);
+                sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(v, w0));
+                sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(v, w1));
+            }
+        }
+    }
+#pragma GCC unroll 6
+    for (int r = 0; r < rows; ++r) {
+        _mm256_storeu_si256((__m256i *)(t->c + r * WIDTH), sum[r][0]);
+        _mm256_storeu_si256((__m256i *)(t->c + r * WIDTH + 8), sum[r][1]);
+    }
+}
+
+TARGET static void tile(const mrt_tile *t, int rows, int blocks) {
+    (void)blocks; /* one */
+    switch (rows) {
+    case 6: tile_rows(t, 6); break;
+    case 4: tile_rows(t, 4); break;
+    case 2: tile_rows(t, 2); break;
+    default: tile_rows(t, 1); break;
+    }
+}
+
+/* floor of p / 2^shift for signed 64-bit p: flipping the sign bit makes it unsigned. */
+TARGET_INLINE __m256i shift_signed(__m256i p, __m256i shift, __m256i sign) {
+    const __m256i flipped = _mm256_srlv_epi64(_mm256_xor_si256(p, sign), shift);
+    return _mm256_sub_epi64(flipped, _mm256_srlv_epi64(sign, shift));
+}
+
+TARGET_INLINE __m256i clamp64(__m256i v, __m256i low, __m256i high) {
+    v = _mm256_blendv_epi8(v, low, _mm256_cmpgt_epi64(low, v));
+    return _mm256_blendv_epi8(v, high, _mm256_cmpgt_epi64(v, high));
+}
+
+TARGET_INLINE __m256i scale(__m256i v, __m256i m, __m256i shift) {
+    const __m256i one = _mm256_set1_epi64x(1);
+    const __m256i add = _mm256_srli_epi64(_mm256_sllv_epi64(one, shift), 1);
+    const __m256i sign = _mm256_set1_epi64x(INT64_MIN);
+    return shift_signed(_mm256_add_epi64(_mm256_mul_epi32(v, m), add), shift, sign);
+}
+
+/* Eight columns of one row. */
+TARGET_INLINE __m256i requant8(const mrt_tile_end *e, const int32_t *c, int at) {
+    const __m256i low = _mm256_set1_epi64x((int64_t)e->low - e->zero_point);
+    const __m256i high = _mm256_set1_epi64x((int64_t)e->high - e->zero_point);
+    const __m256i v = _mm256_add_epi32(load(c + at), load(e->base + at));
+    const __m256i m = load(e->multiplier + at);
+    const __m256i shift = load(e->shift + at);
+    const __m256i even = scale(v, m, _mm256_and_si256(shift, _mm256_set1_epi64x(0xff)));
+    const __m256i odd = scale(_mm256_srli_epi64(v, 32), _mm256_srli_epi64(m, 32),
+                              _mm256_srli_epi64(shift, 32));
+    const __m256i q = _mm256_blend_epi32(clamp64(even, low, high),
+                                         _mm256_slli_epi64(clamp64(odd, low, high), 32), 0xaa);
+    return _mm256_add_epi32(q, _mm256_set1_epi32(e->zero_point));
+}
+
+TARGET static void finish(const mrt_tile_end *e, const int32_t *c, size_t c_stride, int rows,
+                          uint8_t *y, size_t y_stride, int columns) {
+    for (int r = 0; r < rows; ++r, c += c_stride, y += y_stride) {
+        for (int at = 0; at < columns; at += 16) {
+            const __m256i a = requant8(e, c, at);
+            const __m256i b = requant8(e, c, at + 8);
+            /* values are 0..255 */
+            const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8);
+            const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words),
+                                                   _mm256_extracti128_si256(words, 1));
+            if (columns - at >= 16) {
+                _mm_storeu_si128((__m128i *)(y + at), bytes);
+            } else {
+                uint8_t rest[16];
+                _mm_storeu_si128((__m128i *)rest, bytes);
+                memcpy(y + at, rest, (size_t)(columns - at));
+            }
+        }
+    }
+}
+
+TARGET static void depthwise(const mrt_tile_depthwise *d, int32_t *acc) {
+    for (int c = 0; c < MRT_DEPTHWISE_BLOCK; c += 16) {
+        __m256i low = _mm256_setzero_si256(), high = low;
+        const int16_t *w = (const int16_t *)d->w + 2 * c;
+        for (int t = 0; t < d->groups * 4; t += 2, w += 2 * MRT_DEPTHWISE_BLOCK) {
+            const __m128i x = _mm_loadu_si128((const __m128i *)(d->x + d->tap[t] + c));
+            const __m128i y = _mm_loadu_si128((const __m128i *)(d->x + d->tap[t + 1] + c));
+            const __m256i first = _mm256_cvtepu8_epi16(_mm_unpacklo_epi8(x, y));
+            const __m256i second = _mm256_cvtepu8_epi16(_mm_unpackhi_epi8(x, y));
+            low = _mm256_add_epi32(low, _mm256_madd_epi16(first, load(w)));
+            high = _mm256_add_epi32(high, _mm256_madd_epi16(second, load(w + 16)));
+        }
+        _mm256_storeu_si256((__m256i *)(acc + c), low);
+        _mm256_storeu_si256((__m256i *)(acc + c + 8), high);
+    }
+}
+
+const mrt_tile_isa mrt_tile_isa_avx2 = {
+    .name = "avx2",
+    .features = MRT_TILE_AVX2,
+    .layout = MRT_TILE_I16,
+    .blocks = 1,
+    .heights = {6, 4, 2, 1, 0},
+    .tile = tile,
+    .finish = finish,
+    .depthwise = depthwise,
+};
+
+#else
+typedef int mrt_tile_isa_avx2_is_empty; /* ISO C wants a declaration */
+#endif
