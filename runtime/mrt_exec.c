@@ -67,12 +67,13 @@ static void place_tensors(mrt_exec *exec) {
 }
 
 /* The plan to execute. */
-static mrt_status choose_plan(mrt_exec *exec, const mrt_plan *plan, mrt_error *err) {
+static mrt_status choose_plan(mrt_exec *exec, const mrt_plan *plan, mrt_pool *pool,
+                              mrt_error *err) {
     mrt_plan_memory *memory = plan->memory;
     mrt_status status = MRT_OK;
     pthread_mutex_lock(&memory->lock);
     if (!memory->derived_known) {
-        status = mrt_layout_derive(plan, &memory->derived, err);
+        status = mrt_layout_derive(plan, pool, &memory->derived, err);
         memory->derived_known = status == MRT_OK;
     }
     pthread_mutex_unlock(&memory->lock);
@@ -121,7 +122,7 @@ mrt_status mrt_exec_create(const mrt_plan *plan, mrt_pool *pool, mrt_exec **out_
     if (exec == NULL) {
         return mrt_fail(err, MRT_NO_MEMORY, "no memory for an executor");
     }
-    const mrt_status status = choose_plan(exec, plan, err);
+    const mrt_status status = choose_plan(exec, plan, pool, err);
     if (status != MRT_OK) {
         free(exec);
         return status;

@@ -349,6 +349,25 @@ static bool emit_last(derivation *d, const mrt_step *step) {
     return true;
 }
 
+/* The kernel that takes the step as it is with prepared constants, else its own. */
+static uint16_t packed_kernel(const derivation *d, const mrt_step *step) {
+    const mrt_tensor *in[MAX_INPUTS];
+    size_t scratch = 0;
+    if (step->kernel->code != MRT_K_matmul_int || !is_value(d, step->in[0])) {
+        return step->kernel->code;
+    }
+    for (int i = 0; i < step->n_in; ++i) {
+        in[i] = step->in[i] >= 0 ? info(d, step->in[i]) : NULL;
+    }
+    mrt_tensor y = *info(d, step->out[0]);
+    mrt_tensor *out[1] = {&y};
+    const mrt_call call = {
+        .in = in, .n_in = step->n_in, .out = out, .n_out = 1, .params = step->params};
+    const bool fits =
+        mrt_kernel_find(MRT_K_matmul_packed)->check(&call, &scratch, NULL) == MRT_OK;
+    return fits ? MRT_K_matmul_packed : step->kernel->code;
+}
+
 static void emit_same(derivation *d, const mrt_step *step) {
     for (int i = 0; i < step->n_in; ++i) {
         if (is_value(d, step->in[i])) {
@@ -358,7 +377,7 @@ static void emit_same(derivation *d, const mrt_step *step) {
     for (int i = 0; i < step->n_out; ++i) {
         d->row_major[step->out[i]] = true;
     }
-    emit(d, step->kernel->code, step->params, step->in, step->n_in, step->out, step->n_out);
+    emit(d, packed_kernel(d, step), step->params, step->in, step->n_in, step->out, step->n_out);
 }
 
 static void copy_tensors(derivation *d) {
@@ -434,14 +453,16 @@ static bool keep_layout(derivation *d) {
 
 static bool has_gain(const mrt_plan *plan) {
     for (int32_t i = 0; i < plan->n_steps; ++i) {
-        if (plan->steps[i].kernel->code == MRT_K_conv_int) {
+        const uint16_t code = plan->steps[i].kernel->code;
+        if (code == MRT_K_conv_int || code == MRT_K_matmul_int) {
             return true;
         }
     }
     return false;
 }
 
-mrt_status mrt_layout_derive(const mrt_plan *source, mrt_plan **out_plan, mrt_error *err) {
+mrt_status mrt_layout_derive(const mrt_plan *source, mrt_pool *pool, mrt_plan **out_plan,
+                             mrt_error *err) {
     *out_plan = NULL;
     if (!has_gain(source)) {
         return MRT_OK;
@@ -456,6 +477,7 @@ mrt_status mrt_layout_derive(const mrt_plan *source, mrt_plan **out_plan, mrt_er
         walk(&d);
         if (!d.failed && keep_layout(&d)) {
             status = mrt_plan_finalize(d.plan, source->keep_all, err);
+            status = status == MRT_OK ? mrt_plan_pack(d.plan, pool, err) : status;
         }
     }
     free(d.stored);

@@ -19,8 +19,9 @@ typedef struct mrt_layout {
 
 /* Derives a plan that computes the same bytes with channels-last kernels and packed weights.
  * *out_plan is NULL when the source has nothing to gain; else finalized, to be destroyed before the
- * source, whose constants it borrows. Errors: MRT_NO_MEMORY. */
-mrt_status mrt_layout_derive(const mrt_plan *source, mrt_plan **out_plan, mrt_error *err);
+ * source, whose constants it borrows. `pool` is used for packing only. Errors: MRT_NO_MEMORY. */
+mrt_status mrt_layout_derive(const mrt_plan *source, mrt_pool *pool, mrt_plan **out_plan,
+                             mrt_error *err);
 
 /* Layout of a derived plan; NULL for others. */
 const mrt_layout *mrt_layout_of(const mrt_plan *plan);

@@ -264,7 +264,6 @@ mrt_status mrt_plan_finalize(mrt_plan *plan, bool keep_all, mrt_error *err) {
     MRT_TRY(mrt_plan_check_graph(plan, err));
     MRT_TRY(mrt_plan_check_live(plan, err));
     MRT_TRY(mrt_plan_check_kernels(plan, err));
-    MRT_TRY(mrt_plan_pack(plan, err));
     MRT_TRY(mrt_plan_arena(plan, err));
     if (index_names(plan) != MRT_OK || index_aliases(plan) != MRT_OK) {
         return mrt_fail(err, MRT_NO_MEMORY, "no memory for the plan's indexes");

@@ -3,7 +3,7 @@
 
 enum { MAX_OPERANDS = 16 };
 
-static mrt_status pack_step(mrt_plan *plan, mrt_step *step, mrt_error *err) {
+static mrt_status pack_step(mrt_plan *plan, mrt_step *step, mrt_pool *pool, mrt_error *err) {
     mrt_plan_memory *memory = plan->memory;
     const mrt_tensor *in[MAX_OPERANDS];
     mrt_tensor *out[MAX_OPERANDS];
@@ -16,8 +16,12 @@ static mrt_status pack_step(mrt_plan *plan, mrt_step *step, mrt_error *err) {
     for (int32_t i = 0; i < step->n_out; i++) {
         out[i] = &plan->tensors[step->out[i]].info;
     }
-    const mrt_call call = {
-        .in = in, .n_in = step->n_in, .out = out, .n_out = step->n_out, .params = step->params};
+    const mrt_call call = {.in = in,
+                           .n_in = step->n_in,
+                           .out = out,
+                           .n_out = step->n_out,
+                           .params = step->params,
+                           .pool = pool};
     void *packed = mrt_bump_alloc(&memory->bump, step->kernel->pack(&call, NULL));
     if (packed == NULL) {
         return mrt_fail(err, MRT_NO_MEMORY, "no memory to prepare '%s'", step->op);
@@ -27,10 +31,10 @@ static mrt_status pack_step(mrt_plan *plan, mrt_step *step, mrt_error *err) {
     return MRT_OK;
 }
 
-mrt_status mrt_plan_pack(mrt_plan *plan, mrt_error *err) {
+mrt_status mrt_plan_pack(mrt_plan *plan, mrt_pool *pool, mrt_error *err) {
     for (int32_t i = 0; i < plan->n_steps; i++) {
         if (plan->steps[i].kernel->pack != NULL) {
-            MRT_TRY(pack_step(plan, &plan->steps[i], err));
+            MRT_TRY(pack_step(plan, &plan->steps[i], pool, err));
         }
     }
     return MRT_OK;

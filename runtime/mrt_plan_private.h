@@ -75,7 +75,7 @@ static inline bool mrt_plan_is_live(const mrt_plan *plan, int32_t tensor) {
 /* Kernels, with shapes only; sets scratch of every step. */
 mrt_status mrt_plan_check_kernels(mrt_plan *plan, mrt_error *err);
 /* Prepared constants of the steps whose kernels want them. */
-mrt_status mrt_plan_pack(mrt_plan *plan, mrt_error *err);
+mrt_status mrt_plan_pack(mrt_plan *plan, mrt_pool *pool, mrt_error *err);
 /* Offsets and arena sizes. */
 mrt_status mrt_plan_arena(mrt_plan *plan, mrt_error *err);
 

@@ -2,6 +2,9 @@
 #include "runtime/kernels/elem_util.h"
 #include "runtime/kernels/elem_walk.h"
 #include "runtime/kernels/int_util.h"
+#include "runtime/kernels/tile_isa.h"
+
+#include <stdlib.h>
 
 /* Multipliers of add_int: 2 * 255 * 2^46 and the rounding fit int64 with room. */
 #define ADD_MULTIPLIER_LIMIT ((int64_t)1 << 46)
@@ -10,6 +13,8 @@ typedef struct binary_job {
     mrt_walk walk;
     const mrt_call *call;
     const mrt_binary_int_params *params;
+    mrt_tile_sum sum;
+    const mrt_tile_isa *isa; /* NULL: multipliers are too large for its loops */
     bool signed_a, signed_b, is_add;
 } binary_job;
 
@@ -78,6 +83,14 @@ static void finish(const int32_t *restrict a, const int32_t *restrict b,
     }
 }
 
+/* a *= b */
+MRT_CLONES
+static void multiply(int32_t *restrict a, const int32_t *restrict b, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+        a[i] *= b[i];
+    }
+}
+
 static void run_row(const binary_job *job, const uint8_t *a, const uint8_t *b, uint8_t *y,
                     int64_t count) {
     int32_t va[CHUNK];
@@ -88,7 +101,14 @@ static void run_row(const binary_job *job, const uint8_t *a, const uint8_t *b, u
         const int64_t n = mrt_min64(CHUNK, count - i);
         load(a + i * step_a, step_a, job->signed_a, (int32_t)job->params->zero_point_a, va, n);
         load(b + i * step_b, step_b, job->signed_b, (int32_t)job->params->zero_point_b, vb, n);
-        finish(va, vb, job->params, job->is_add, y + i, n);
+        if (job->isa == NULL) {
+            finish(va, vb, job->params, job->is_add, y + i, n);
+            continue;
+        }
+        if (!job->is_add) {
+            multiply(va, vb, n);
+        }
+        job->isa->sum(&job->sum, va, vb, y + i, n);
     }
 }
 
@@ -114,6 +134,13 @@ static void run_any(const mrt_call *call, bool is_add) {
                       .signed_a = call->in[0]->dtype == MRT_I8,
                       .signed_b = call->in[1]->dtype == MRT_I8,
                       .is_add = is_add};
+    const mrt_binary_int_params *p = job.params;
+    if (llabs(p->multiplier_a) <= INT32_MAX && llabs(p->multiplier_b) <= INT32_MAX) {
+        job.isa = mrt_tile_isa_select();
+        job.sum = (mrt_tile_sum){(int32_t)p->multiplier_a, is_add ? (int32_t)p->multiplier_b : 0,
+                                 (int32_t)p->shift,        (int32_t)p->zero_point_out,
+                                 (int32_t)p->clamp_min,    (int32_t)p->clamp_max};
+    }
     mrt_walk_init(&job.walk, &call->out[0]->shape, call->in, 2);
     mrt_parallel_for(call->pool, job.walk.tiles, run_tile, &job);
 }

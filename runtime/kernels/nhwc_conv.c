@@ -95,7 +95,6 @@ const void *mrt_nhwc_source(const mrt_nhwc_conv *c, const mrt_call *call, int64_
 
 typedef struct conv_job {
     const mrt_nhwc_conv *conv;
-    const mrt_conv_int_params *params;
     const char *a; /* of the image */
     uint8_t *y;
 } conv_job;
@@ -152,9 +151,9 @@ static void run_task(void *context, int64_t task) {
         const mrt_tile_end end = {c->base + at,
                                   c->multiplier + at,
                                   c->shift + at,
-                                  (int32_t)job->params->zero_point_out,
-                                  (int32_t)job->params->clamp_min,
-                                  (int32_t)job->params->clamp_max};
+                                  c->zero_point,
+                                  c->low,
+                                  c->high};
         tile.w = (const char *)c->w + (size_t)(g * c->blocks + b) * c->block_bytes;
         for (int64_t line = line0; line < line1; ++line) {
             const int64_t from = mrt_nhwc_line(c, line) + piece * p->stride[2] * p->channels +
@@ -164,6 +163,13 @@ static void run_task(void *context, int64_t task) {
                           rows, blocks, columns);
         }
     }
+}
+
+void mrt_nhwc_tiles_run(const mrt_nhwc_conv *c, const void *a, uint8_t *y, mrt_pool *pool) {
+    const int64_t rows = mrt_div_up(c->lines, c->lines_piece) * mrt_div_up(c->line, c->line_piece);
+    const int64_t tasks = rows * mrt_div_up(c->blocks, c->blocks_piece) * c->plan.group;
+    conv_job job = {c, a, y};
+    mrt_parallel_for(pool, tasks, run_task, &job);
 }
 
 void mrt_conv_nhwc_run(const mrt_call *call) {
@@ -176,12 +182,9 @@ void mrt_conv_nhwc_run(const mrt_call *call) {
         mrt_nhwc_depthwise_run(c, call);
         return;
     }
-    const int64_t rows = mrt_div_up(c->lines, c->lines_piece) * mrt_div_up(c->line, c->line_piece);
-    const int64_t tasks = rows * mrt_div_up(c->blocks, c->blocks_piece) * p->group;
-    conv_job job = {.conv = c, .params = call->params};
     for (int64_t n = 0; n < c->images; ++n) {
-        job.a = mrt_nhwc_source(c, call, n);
-        job.y = (uint8_t *)call->out[0]->data + n * p->positions * p->out_channels;
-        mrt_parallel_for(call->pool, tasks, run_task, &job);
+        const void *a = mrt_nhwc_source(c, call, n);
+        uint8_t *y = (uint8_t *)call->out[0]->data + n * p->positions * p->out_channels;
+        mrt_nhwc_tiles_run(c, a, y, call->pool);
     }
 }

@@ -26,10 +26,25 @@ typedef struct mrt_nhwc_conv {
     const int64_t *run;        /* [runs], depthwise: [taps filled up to groups of 4] */
     const int32_t *base, *multiplier, *shift; /* [group][columns] */
     const void *w;             /* [group][blocks] */
+    int32_t zero_point, low, high; /* of y */
 } mrt_nhwc_conv;
+
+/* Constants in their plain form. */
+typedef struct mrt_nhwc_constants {
+    const int8_t *weights;                    /* [out channels][group_in][taps] */
+    const int32_t *base, *multiplier, *shift; /* [out channels] */
+} mrt_nhwc_constants;
+
+/* Works out everything between `plan` and the constants; false when sizes overflow. */
+bool mrt_nhwc_geometry(mrt_nhwc_conv *c);
+/* Writes the struct and its packed constants (NULL: only asks) and returns the bytes. */
+size_t mrt_nhwc_pack(const mrt_nhwc_conv *c, const mrt_nhwc_constants *from, mrt_pool *pool,
+                     void *packed);
 
 /* Element offset from the start of an image of line `line`. */
 int64_t mrt_nhwc_line(const mrt_nhwc_conv *c, int64_t line);
+/* Tiles of one image: A from its first window, y from its first position. */
+void mrt_nhwc_tiles_run(const mrt_nhwc_conv *c, const void *a, uint8_t *y, mrt_pool *pool);
 void mrt_nhwc_depthwise_run(const mrt_nhwc_conv *c, const mrt_call *call);
 /* The array that windows of image n are read from, copied if needed. */
 const void *mrt_nhwc_source(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n);

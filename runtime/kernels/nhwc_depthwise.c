@@ -7,7 +7,6 @@ enum { POSITIONS = 8 }; /* whose sums are finished together */
 
 typedef struct depthwise_job {
     const mrt_nhwc_conv *conv;
-    const mrt_conv_int_params *params;
     const uint8_t *x; /* of the image */
     uint8_t *y;
 } depthwise_job;
@@ -26,9 +25,9 @@ static void run_task(void *context, int64_t task) {
     const mrt_tile_end end = {c->base + channel,
                               c->multiplier + channel,
                               c->shift + channel,
-                              (int32_t)job->params->zero_point_out,
-                              (int32_t)job->params->clamp_min,
-                              (int32_t)job->params->clamp_max};
+                              c->zero_point,
+                              c->low,
+                              c->high};
     mrt_tile_depthwise d = {.tap = c->run,
                             .groups = (int)c->quads,
                             .w = (const char *)c->w +
@@ -52,7 +51,7 @@ static void run_task(void *context, int64_t task) {
 void mrt_nhwc_depthwise_run(const mrt_nhwc_conv *c, const mrt_call *call) {
     const mrt_conv_plan *p = &c->plan;
     const int64_t tasks = mrt_div_up(c->lines, c->lines_piece) * c->blocks;
-    depthwise_job job = {.conv = c, .params = call->params};
+    depthwise_job job = {.conv = c};
     for (int64_t n = 0; n < p->batch; ++n) {
         job.x = mrt_nhwc_source(c, call, n);
         job.y = (uint8_t *)call->out[0]->data + n * p->positions * p->out_channels;

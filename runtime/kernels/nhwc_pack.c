@@ -118,10 +118,11 @@ static bool memory_layout(const mrt_nhwc_conv *c, pack_memory *m) {
     return true;
 }
 
-static bool geometry(mrt_nhwc_conv *c, pack_memory *m) {
+bool mrt_nhwc_geometry(mrt_nhwc_conv *c) {
+    pack_memory m;
     c->isa = mrt_tile_isa_select();
     set_windows(c);
-    if (!set_source(c) || !memory_layout(c, m)) {
+    if (!set_source(c) || !memory_layout(c, &m)) {
         return false;
     }
     set_lines(c);
@@ -140,12 +141,11 @@ static bool is_narrow(const mrt_conv_plan *p, const mrt_tensor *bias) {
 
 mrt_status mrt_conv_nhwc_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
     mrt_nhwc_conv c = {0};
-    pack_memory m;
     MRT_TRY(make_plan(call, &c.plan, err));
     if (!call->in[1]->data || !is_narrow(&c.plan, call->in[2]) || !call->in[3]->data) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'w': not a constant whose sums fit 32 bits");
     }
-    if (!geometry(&c, &m)) {
+    if (!mrt_nhwc_geometry(&c)) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'x': padded size is too large");
     }
     *out_scratch = c.copy_bytes;
@@ -161,62 +161,80 @@ static int64_t tap_offset(const mrt_nhwc_conv *c, int64_t tap) {
     return ((d * c->pitch[1] + h) * c->pitch[2] + w) * p->channels;
 }
 
-static void store(const mrt_tile_isa *isa, void *w, size_t at, int8_t value) {
-    if (isa->layout == MRT_TILE_I16) {
-        ((int16_t *)w)[at] = value;
-    } else {
-        ((int8_t *)w)[at] = value;
-    }
-}
-
-/* Weights of output channel oc, at column n of its block. */
+/* Weights of 16 output channels: every weight goes to its column, run and place in a quad. */
 static void pack_column(const mrt_nhwc_conv *c, const int8_t *weights, int64_t oc, void *block) {
     const mrt_conv_plan *p = &c->plan;
     const int64_t n = oc % p->group_out % MRT_TILE_BLOCK;
     const int64_t merged = p->taps / c->runs; /* taps per run */
-    for (int64_t channel = 0; channel < p->group_in; ++channel) {
-        const int8_t *w = weights + (oc * p->group_in + channel) * p->taps;
-        for (int64_t tap = 0; tap < p->taps; ++tap) {
-            const int64_t k = tap % merged * p->group_in + channel;
-            store(c->isa, block, mrt_tile_index(c->isa, c->quads, tap / merged, k, n), w[tap]);
-        }
-    }
-}
-
-static void pack_weights(const mrt_nhwc_conv *c, const int8_t *weights, char *out) {
-    const mrt_conv_plan *p = &c->plan;
-    for (int64_t oc = 0; oc < p->out_channels; ++oc) {
-        if (p->depthwise) {
-            char *block = out + (size_t)(oc / MRT_DEPTHWISE_BLOCK) * c->block_bytes;
-            for (int64_t t = 0; t < p->taps; ++t) {
-                store(c->isa, block,
-                      mrt_tile_depthwise_index(c->isa, t, oc % MRT_DEPTHWISE_BLOCK),
-                      weights[oc * p->taps + t]);
+    const int bits = c->isa->layout == MRT_TILE_I16 ? 1 : 2; /* 2^bits values lie together */
+    const int8_t *w = weights + oc * p->depth;
+    for (int64_t tap = 0; tap < p->taps; ++tap) {
+        const int64_t from = tap % merged * p->group_in;
+        const int64_t run = tap / merged * c->quads * 4 * MRT_TILE_BLOCK + (n << bits);
+        for (int64_t channel = 0; channel < p->group_in; ++channel) {
+            const int64_t k = from + channel;
+            const int64_t inner = k & ((1 << bits) - 1);
+            const int64_t at = run + (k - inner) * MRT_TILE_BLOCK + inner;
+            if (bits == 1) {
+                ((int16_t *)block)[at] = w[channel * p->taps + tap];
+            } else {
+                ((int8_t *)block)[at] = w[channel * p->taps + tap];
             }
-            continue;
         }
-        const int64_t g = oc / p->group_out;
-        const int64_t b = oc % p->group_out / MRT_TILE_BLOCK;
-        pack_column(c, weights, oc, out + (size_t)(g * c->blocks + b) * c->block_bytes);
     }
 }
 
-size_t mrt_conv_nhwc_pack(const mrt_call *call, void *packed) {
-    mrt_nhwc_conv c = {0};
+static void pack_channel(const mrt_nhwc_conv *c, const int8_t *weights, int64_t oc, void *block) {
+    for (int64_t t = 0; t < c->plan.taps; ++t) {
+        const size_t at = mrt_tile_depthwise_index(c->isa, t, oc % MRT_DEPTHWISE_BLOCK);
+        if (c->isa->layout == MRT_TILE_I16) {
+            ((int16_t *)block)[at] = weights[oc * c->plan.taps + t];
+        } else {
+            ((int8_t *)block)[at] = weights[oc * c->plan.taps + t];
+        }
+    }
+}
+
+typedef struct pack_job {
+    const mrt_nhwc_conv *conv;
+    const int8_t *weights;
+    char *out;
+} pack_job;
+
+static void pack_block(void *context, int64_t index) {
+    const pack_job *job = context;
+    const mrt_nhwc_conv *c = job->conv;
+    const mrt_conv_plan *p = &c->plan;
+    const int64_t width = p->depthwise ? MRT_DEPTHWISE_BLOCK : MRT_TILE_BLOCK;
+    const int64_t channels = p->depthwise ? p->channels : p->group_out;
+    const int64_t first = index % c->blocks * width;
+    char *block = job->out + (size_t)index * c->block_bytes;
+    for (int64_t i = first; i < mrt_min64(first + width, channels); ++i) {
+        const int64_t oc = index / c->blocks * channels + i;
+        if (p->depthwise) {
+            pack_channel(c, job->weights, oc, block);
+        } else {
+            pack_column(c, job->weights, oc, block);
+        }
+    }
+}
+
+size_t mrt_nhwc_pack(const mrt_nhwc_conv *conv, const mrt_nhwc_constants *from, mrt_pool *pool,
+                     void *packed) {
+    mrt_nhwc_conv c = *conv;
+    const mrt_conv_plan *p = &c.plan;
     pack_memory m;
-    const mrt_status status = make_plan(call, &c.plan, NULL);
-    const bool fits = geometry(&c, &m);
-    assert(status == MRT_OK && fits);
-    (void)status, (void)fits;
+    const bool fits = memory_layout(&c, &m);
+    assert(fits);
+    (void)fits;
     if (!packed) {
         return m.total;
     }
-    const mrt_conv_plan *p = &c.plan;
     char *memory = packed;
     int64_t *run = (int64_t *)(void *)(memory + m.run);
-    int32_t *arrays[3] = {(int32_t *)(void *)(memory + m.base),
-                          (int32_t *)(void *)(memory + m.multiplier),
-                          (int32_t *)(void *)(memory + m.shift)};
+    int32_t *base = (int32_t *)(void *)(memory + m.base);
+    int32_t *multiplier = (int32_t *)(void *)(memory + m.multiplier);
+    int32_t *shift = (int32_t *)(void *)(memory + m.shift);
     memset(packed, 0, m.total);
     const int64_t step = p->depthwise ? 1 : p->taps / c.runs;
     for (int64_t i = 0; i < c.runs; ++i) {
@@ -225,16 +243,31 @@ size_t mrt_conv_nhwc_pack(const mrt_call *call, void *packed) {
     for (int64_t oc = 0; oc < p->out_channels; ++oc) {
         const int64_t at = p->depthwise ? oc
                                         : oc / p->group_out * c.columns + oc % p->group_out;
-        for (int i = 0; i < 3; ++i) {
-            arrays[i][at] = ((const int32_t *)call->in[2 + i]->data)[oc];
-        }
+        base[at] = from->base[oc];
+        multiplier[at] = from->multiplier[oc];
+        shift[at] = from->shift[oc];
     }
-    pack_weights(&c, call->in[1]->data, memory + m.w);
     c.run = run;
-    c.base = arrays[0];
-    c.multiplier = arrays[1];
-    c.shift = arrays[2];
+    c.base = base;
+    c.multiplier = multiplier;
+    c.shift = shift;
     c.w = memory + m.w;
     memcpy(packed, &c, sizeof(c));
+    pack_job job = {&c, from->weights, memory + m.w};
+    mrt_parallel_for(pool, c.blocks * (p->depthwise ? 1 : p->group), pack_block, &job);
     return m.total;
+}
+
+size_t mrt_conv_nhwc_pack(const mrt_call *call, void *packed) {
+    const mrt_conv_int_params *params = call->params;
+    mrt_nhwc_conv c = {.zero_point = (int32_t)params->zero_point_out,
+                       .low = (int32_t)params->clamp_min,
+                       .high = (int32_t)params->clamp_max};
+    const mrt_status status = make_plan(call, &c.plan, NULL);
+    const bool fits = mrt_nhwc_geometry(&c);
+    assert(status == MRT_OK && fits);
+    (void)status, (void)fits;
+    const mrt_nhwc_constants from = {call->in[1]->data, call->in[2]->data, call->in[3]->data,
+                                     call->in[4]->data};
+    return mrt_nhwc_pack(&c, &from, call->pool, packed);
 }

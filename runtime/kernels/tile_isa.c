@@ -52,6 +52,15 @@ void mrt_tile_scalar_depthwise(const mrt_tile_depthwise *d, int32_t *acc) {
     }
 }
 
+void mrt_tile_scalar_sum(const mrt_tile_sum *s, const int32_t *a, const int32_t *b, uint8_t *y,
+                         int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+        const int64_t v = (int64_t)a[i] * s->multiplier_a + (int64_t)b[i] * s->multiplier_b;
+        y[i] = (uint8_t)mrt_clamp_i64(mrt_rshift_half_up(v, s->shift) + s->zero_point, s->low,
+                                      s->high);
+    }
+}
+
 static const mrt_tile_isa scalar_isa = {
     .name = "scalar",
     .features = 0,
@@ -61,6 +70,7 @@ static const mrt_tile_isa scalar_isa = {
     .tile = mrt_tile_scalar,
     .finish = mrt_tile_scalar_finish,
     .depthwise = mrt_tile_scalar_depthwise,
+    .sum = mrt_tile_scalar_sum,
 };
 
 static const mrt_tile_isa *const isa_table[] = {

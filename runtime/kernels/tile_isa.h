@@ -45,6 +45,12 @@ typedef struct mrt_tile_end {
     int32_t zero_point, low, high;
 } mrt_tile_end;
 
+/* y = clamp(zero_point + half_up(a * multiplier_a + b * multiplier_b, shift)) [add-int]; |a|, |b| <=
+ * 65025, the product of two bytes. */
+typedef struct mrt_tile_sum {
+    int32_t multiplier_a, multiplier_b, shift, zero_point, low, high;
+} mrt_tile_sum;
+
 /* Depthwise sums of MRT_DEPTHWISE_BLOCK channels: acc[c] = sum over t of w[t][c] * x[tap[t] + c].
  * Taps come in groups of 4, filled up with zero weights and a legal offset; packed weights are
  *   int16 [groups * 2][MRT_DEPTHWISE_BLOCK][2] (MRT_TILE_I16) or
@@ -71,6 +77,8 @@ typedef struct mrt_tile_isa {
     void (*finish)(const mrt_tile_end *e, const int32_t *c, size_t c_stride, int rows, uint8_t *y,
                    size_t y_stride, int columns);
     void (*depthwise)(const mrt_tile_depthwise *d, int32_t *acc);
+    void (*sum)(const mrt_tile_sum *s, const int32_t *a, const int32_t *b, uint8_t *y,
+                int64_t count);
 } mrt_tile_isa;
 
 /* Row i of the table, best first, NULL past the end; whether this processor has it. */
@@ -84,6 +92,8 @@ void mrt_tile_scalar(const mrt_tile *t, int rows, int blocks);
 void mrt_tile_scalar_finish(const mrt_tile_end *e, const int32_t *c, size_t c_stride, int rows,
                             uint8_t *y, size_t y_stride, int columns);
 void mrt_tile_scalar_depthwise(const mrt_tile_depthwise *d, int32_t *acc);
+void mrt_tile_scalar_sum(const mrt_tile_sum *s, const int32_t *a, const int32_t *b, uint8_t *y,
+                         int64_t count);
 
 /* Bytes of an element of A, of a packed block of `runs` runs of `quads`. */
 static inline size_t mrt_tile_element(const mrt_tile_isa *isa) {
@@ -91,13 +101,6 @@ static inline size_t mrt_tile_element(const mrt_tile_isa *isa) {
 }
 static inline size_t mrt_tile_block_bytes(const mrt_tile_isa *isa, int64_t runs, int64_t quads) {
     return (size_t)(runs * quads) * 4 * MRT_TILE_BLOCK * mrt_tile_element(isa);
-}
-/* Index in a packed block of value k (< 4 * quads) of a run, column n. */
-static inline size_t mrt_tile_index(const mrt_tile_isa *isa, int64_t quads, int64_t run, int64_t k,
-                                    int64_t n) {
-    const int64_t group = isa->layout == MRT_TILE_I16 ? 2 : 4;
-    return (size_t)(run * quads * 4 * MRT_TILE_BLOCK + k / group * group * MRT_TILE_BLOCK +
-                    n * group + k % group);
 }
 /* Index in packed depthwise weights of tap t and channel c of one block. */
 static inline size_t mrt_tile_depthwise_index(const mrt_tile_isa *isa, int64_t t, int64_t c) {

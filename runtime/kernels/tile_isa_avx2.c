@@ -89,23 +89,29 @@ TARGET_INLINE __m256i requant8(const mrt_tile_end *e, const int32_t *c, int at) 
     return _mm256_add_epi32(q, _mm256_set1_epi32(e->zero_point));
 }
 
+/* The low bytes of 16 values, at most `count` of them. */
+TARGET_INLINE void store_bytes(uint8_t *y, __m256i a, __m256i b, int64_t count) {
+    const __m256i byte = _mm256_set1_epi32(0xff);
+    const __m256i mixed = _mm256_packus_epi32(_mm256_and_si256(a, byte), _mm256_and_si256(b, byte));
+    const __m256i words = _mm256_permute4x64_epi64(mixed, 0xd8);
+    const __m128i bytes =
+        _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    if (count >= 16) {
+        _mm_storeu_si128((__m128i *)y, bytes);
+        return;
+    }
+    uint8_t rest[16];
+    _mm_storeu_si128((__m128i *)rest, bytes);
+    memcpy(y, rest, (size_t)count);
+}
+
 TARGET static void finish(const mrt_tile_end *e, const int32_t *c, size_t c_stride, int rows,
                           uint8_t *y, size_t y_stride, int columns) {
     for (int r = 0; r < rows; ++r, c += c_stride, y += y_stride) {
         for (int at = 0; at < columns; at += 16) {
             const __m256i a = requant8(e, c, at);
             const __m256i b = requant8(e, c, at + 8);
-            /* values are 0..255 */
-            const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(a, b), 0xd8);
-            const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words),
-                                                   _mm256_extracti128_si256(words, 1));
-            if (columns - at >= 16) {
-                _mm_storeu_si128((__m128i *)(y + at), bytes);
-            } else {
-                uint8_t rest[16];
-                _mm_storeu_si128((__m128i *)rest, bytes);
-                memcpy(y + at, rest, (size_t)(columns - at));
-            }
+            store_bytes(y + at, a, b, columns - at);
         }
     }
 }
@@ -127,6 +133,34 @@ TARGET static void depthwise(const mrt_tile_depthwise *d, int32_t *acc) {
     }
 }
 
+TARGET_INLINE __m256i sum8(const mrt_tile_sum *s, const int32_t *a, const int32_t *b) {
+    const __m256i ma = _mm256_set1_epi64x(s->multiplier_a);
+    const __m256i mb = _mm256_set1_epi64x(s->multiplier_b);
+    const __m256i add = _mm256_set1_epi64x(s->shift ? (int64_t)1 << (s->shift - 1) : 0);
+    const __m256i shift = _mm256_set1_epi64x(s->shift);
+    const __m256i sign = _mm256_set1_epi64x(INT64_MIN);
+    const __m256i low = _mm256_set1_epi64x((int64_t)s->low - s->zero_point);
+    const __m256i high = _mm256_set1_epi64x((int64_t)s->high - s->zero_point);
+    const __m256i va = load(a);
+    const __m256i vb = load(b);
+    __m256i even = _mm256_add_epi64(_mm256_mul_epi32(va, ma), _mm256_mul_epi32(vb, mb));
+    __m256i odd = _mm256_add_epi64(_mm256_mul_epi32(_mm256_srli_epi64(va, 32), ma),
+                                   _mm256_mul_epi32(_mm256_srli_epi64(vb, 32), mb));
+    even = clamp64(shift_signed(_mm256_add_epi64(even, add), shift, sign), low, high);
+    odd = clamp64(shift_signed(_mm256_add_epi64(odd, add), shift, sign), low, high);
+    const __m256i q = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xaa);
+    return _mm256_add_epi32(q, _mm256_set1_epi32(s->zero_point));
+}
+
+TARGET static void sum(const mrt_tile_sum *s, const int32_t *a, const int32_t *b, uint8_t *y,
+                       int64_t count) {
+    int64_t i = 0;
+    for (; i + 16 <= count; i += 16) {
+        store_bytes(y + i, sum8(s, a + i, b + i), sum8(s, a + i + 8, b + i + 8), 16);
+    }
+    mrt_tile_scalar_sum(s, a + i, b + i, y + i, count - i);
+}
+
 const mrt_tile_isa mrt_tile_isa_avx2 = {
     .name = "avx2",
     .features = MRT_TILE_AVX2,
@@ -136,6 +170,7 @@ const mrt_tile_isa mrt_tile_isa_avx2 = {
     .tile = tile,
     .finish = finish,
     .depthwise = depthwise,
+    .sum = sum,
 };
 
 #else

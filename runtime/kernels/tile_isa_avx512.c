@@ -184,6 +184,33 @@ TARGET static void depthwise_i16(const mrt_tile_depthwise *d, int32_t *acc) {
     }
 }
 
+TARGET static void sum(const mrt_tile_sum *s, const int32_t *a, const int32_t *b, uint8_t *y,
+                       int64_t count) {
+    const __m512i ma = _mm512_set1_epi64(s->multiplier_a);
+    const __m512i mb = _mm512_set1_epi64(s->multiplier_b);
+    const __m512i add = _mm512_set1_epi64(s->shift ? (int64_t)1 << (s->shift - 1) : 0);
+    const __m128i shift = _mm_cvtsi32_si128(s->shift);
+    const __m512i low = _mm512_set1_epi64((int64_t)s->low - s->zero_point);
+    const __m512i high = _mm512_set1_epi64((int64_t)s->high - s->zero_point);
+    const __m512i zero_point = _mm512_set1_epi32(s->zero_point);
+    for (int64_t i = 0; i < count; i += 16) {
+        const __mmask16 live = (__mmask16)(count - i >= 16 ? 0xffff : (1 << (count - i)) - 1);
+        const __m512i va = _mm512_maskz_loadu_epi32(live, a + i);
+        const __m512i vb = _mm512_maskz_loadu_epi32(live, b + i);
+        const __m512i va_odd = _mm512_srli_epi64(va, 32);
+        const __m512i vb_odd = _mm512_srli_epi64(vb, 32);
+        __m512i even = _mm512_add_epi64(_mm512_mul_epi32(va, ma), _mm512_mul_epi32(vb, mb));
+        __m512i odd = _mm512_add_epi64(_mm512_mul_epi32(va_odd, ma), _mm512_mul_epi32(vb_odd, mb));
+        even = _mm512_sra_epi64(_mm512_add_epi64(even, add), shift);
+        odd = _mm512_sra_epi64(_mm512_add_epi64(odd, add), shift);
+        even = _mm512_min_epi64(_mm512_max_epi64(even, low), high);
+        odd = _mm512_min_epi64(_mm512_max_epi64(odd, low), high);
+        const __m512i q = _mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA);
+        const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_add_epi32(q, zero_point));
+        _mm_mask_storeu_epi8(y + i, live, bytes);
+    }
+}
+
 const mrt_tile_isa mrt_tile_isa_avx512 = {
     .name = "avx512",
     .features = MRT_TILE_AVX2 | MRT_TILE_AVX512,
@@ -193,6 +220,7 @@ const mrt_tile_isa mrt_tile_isa_avx512 = {
     .tile = tile_i16,
     .finish = finish,
     .depthwise = depthwise_i16,
+    .sum = sum,
 };
 
 const mrt_tile_isa mrt_tile_isa_vnni = {
@@ -204,6 +232,7 @@ const mrt_tile_isa mrt_tile_isa_vnni = {
     .tile = tile_u8,
     .finish = finish,
     .depthwise = depthwise_u8,
+    .sum = sum,
 };
 
 #else

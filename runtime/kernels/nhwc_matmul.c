@@ -1,0 +1,187 @@
+/* matmul_packed (rule matmul-int): rows times a constant matrix, tiles of a 1x1 convolution. */
+#include "runtime/kernels/int_util.h"
+#include "runtime/kernels/kernels.h"
+#include "runtime/kernels/nhwc_conv.h"
+#include "runtime/mrt_clones.h"
+
+#include <stdlib.h>
+
+enum { COPY_ROWS = 64 }; /* of a task */
+
+typedef struct matmul_shape {
+    int64_t rows, depth, columns;
+} matmul_shape;
+
+static matmul_shape shape_of(const mrt_call *call) {
+    const mrt_matmul_int_params *p = call->params;
+    const mrt_shape *b = &call->in[1]->shape;
+    matmul_shape s;
+    s.depth = b->dims[b->rank - (p->trans_b ? 1 : 2)];
+    s.columns = b->dims[b->rank - (p->trans_b ? 2 : 1)];
+    s.rows = s.depth > 0 ? mrt_shape_count(&call->in[0]->shape) / s.depth : 0;
+    return s;
+}
+
+static bool is_narrow(const mrt_call *call, const matmul_shape *s) {
+    const int32_t *bias = mrt_in(call, 2) ? call->in[2]->data : NULL;
+    int64_t largest = 0;
+    for (int64_t n = 0; bias && n < s->columns; ++n) {
+        largest = mrt_max64(largest, bias[n] < 0 ? -(int64_t)bias[n] : bias[n]);
+    }
+    /* a with its zero point, and what the stored form of a adds */
+    return s->depth <= MRT_ACC32_DEPTH && s->depth * (255 * 128 + 255 * 128) + largest <= INT32_MAX;
+}
+
+/* The product as a convolution of one line of rows. */
+static bool make_conv(const mrt_call *call, mrt_nhwc_conv *c) {
+    const mrt_matmul_int_params *p = call->params;
+    const matmul_shape s = shape_of(call);
+    mrt_conv_plan *plan = &c->plan;
+    plan->batch = plan->group = plan->taps = 1;
+    plan->channels = plan->group_in = plan->depth = s.depth;
+    plan->out_channels = plan->group_out = s.columns;
+    for (int i = 0; i < 3; ++i) {
+        plan->in[i] = plan->out[i] = plan->padded[i] = i == 2 ? s.rows : 1;
+        plan->kernel[i] = plan->stride[i] = plan->dilation[i] = plan->insert[i] = 1;
+    }
+    plan->positions = plan->in_plane = s.rows;
+    plan->direct = true;
+    c->zero_point = (int32_t)p->zero_point_out;
+    c->low = (int32_t)p->clamp_min;
+    c->high = (int32_t)p->clamp_max;
+    if (!mrt_nhwc_geometry(c)) {
+        return false;
+    }
+    if (!c->copies && call->in[0]->dtype == MRT_I8) { /* bytes are stored as value + 128 */
+        c->copies = true;
+        c->copy_bytes = (size_t)(s.rows * s.depth) + MRT_TILE_SLACK;
+    }
+    return true;
+}
+
+mrt_status mrt_matmul_packed_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
+    const mrt_matmul_int_params *p = call->params;
+    const mrt_tensor *b = mrt_in(call, 1);
+    MRT_TRY(mrt_matmul_int_check(call, out_scratch, err));
+    const matmul_shape s = shape_of(call);
+    if (!b->data || b->dtype != MRT_I8 || p->zero_point_b != 0 || p->trans_a ||
+        mrt_shape_count(&b->shape) != s.depth * s.columns || s.depth < 1 || s.columns < 1 ||
+        !call->in[3]->data || (mrt_in(call, 2) && !call->in[2]->data) || !is_narrow(call, &s)) {
+        return mrt_fail(err, MRT_UNSUPPORTED,
+                        "operand 'b': not one constant symmetric i8 matrix whose sums fit 32 bits");
+    }
+    mrt_nhwc_conv c = {0};
+    if (!make_conv(call, &c)) {
+        return mrt_fail(err, MRT_UNSUPPORTED, "operand 'a': too large");
+    }
+    *out_scratch = c.copy_bytes;
+    return MRT_OK;
+}
+
+/* Zero point of the stored form of a. */
+static int64_t stored_zero_point(const mrt_call *call, const mrt_nhwc_conv *c) {
+    const mrt_matmul_int_params *p = call->params;
+    const bool moved = call->in[0]->dtype == MRT_I8 && c->isa->layout == MRT_TILE_U8;
+    return p->zero_point_a + (moved ? 128 : 0);
+}
+
+/* Weights [columns][depth], and the constants of the columns, in `out` of 3 * columns words. */
+static void plain_constants(const mrt_call *call, const mrt_nhwc_conv *c, int8_t *weights,
+                            int32_t *out) {
+    const mrt_matmul_int_params *p = call->params;
+    const matmul_shape s = shape_of(call);
+    const int8_t *b = call->in[1]->data;
+    const int32_t *bias = mrt_in(call, 2) ? call->in[2]->data : NULL;
+    const int32_t *multiplier = call->in[3]->data;
+    const int32_t *shift = call->in[4]->data;
+    const bool per_column = mrt_shape_count(&call->in[3]->shape) > 1;
+    const int64_t zero_point = stored_zero_point(call, c);
+    for (int64_t n = 0; n < s.columns; ++n) {
+        int64_t sum = 0;
+        for (int64_t k = 0; k < s.depth; ++k) {
+            const int8_t w = p->trans_b ? b[n * s.depth + k] : b[k * s.columns + n];
+            weights[n * s.depth + k] = w;
+            sum += w;
+        }
+        out[n] = (int32_t)((bias ? bias[n] : 0) - zero_point * sum);
+        out[s.columns + n] = multiplier[per_column ? n : 0];
+        out[2 * s.columns + n] = shift[per_column ? n : 0];
+    }
+}
+
+size_t mrt_matmul_packed_pack(const mrt_call *call, void *packed) {
+    mrt_nhwc_conv c = {0};
+    const matmul_shape s = shape_of(call);
+    const bool fits = make_conv(call, &c);
+    assert(fits);
+    (void)fits;
+    if (!packed) {
+        return mrt_nhwc_pack(&c, NULL, NULL, NULL);
+    }
+    int8_t *weights = malloc((size_t)(s.columns * s.depth));
+    int32_t *words = malloc((size_t)s.columns * 3 * sizeof words[0]);
+    size_t bytes = 0;
+    if (weights && words) {
+        plain_constants(call, &c, weights, words);
+        const mrt_nhwc_constants from = {weights, words, words + s.columns,
+                                         words + 2 * s.columns};
+        bytes = mrt_nhwc_pack(&c, &from, call->pool, packed);
+    }
+    free(weights);
+    free(words);
+    return bytes;
+}
+
+typedef struct copy_job {
+    const uint8_t *a;
+    void *out;
+    int64_t rows, depth;
+    bool widens, is_signed;
+} copy_job;
+
+MRT_CLONES
+static void flip(uint8_t *restrict out, const uint8_t *restrict a, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+        out[i] = a[i] ^ 0x80;
+    }
+}
+
+MRT_CLONES
+static void widen(int16_t *restrict out, const uint8_t *restrict a, bool is_signed,
+                  int64_t count) {
+    if (is_signed) {
+        for (int64_t i = 0; i < count; ++i) {
+            out[i] = (int8_t)a[i];
+        }
+        return;
+    }
+    for (int64_t i = 0; i < count; ++i) {
+        out[i] = a[i];
+    }
+}
+
+static void copy_rows(void *context, int64_t task) {
+    const copy_job *job = context;
+    const int64_t from = task * COPY_ROWS * job->depth;
+    const int64_t count =
+        mrt_min64(COPY_ROWS, job->rows - task * COPY_ROWS) * job->depth;
+    if (job->widens) {
+        widen((int16_t *)job->out + from, job->a + from, job->is_signed, count);
+    } else {
+        flip((uint8_t *)job->out + from, job->a + from, count);
+    }
+}
+
+void mrt_matmul_packed_run(const mrt_call *call) {
+    const mrt_nhwc_conv *c = call->packed;
+    const mrt_tensor *a = call->in[0];
+    if (c->plan.positions == 0) {
+        return;
+    }
+    copy_job job = {a->data, call->scratch, c->plan.positions, c->plan.depth, c->widens,
+                    a->dtype == MRT_I8};
+    if (c->copies) {
+        mrt_parallel_for(call->pool, mrt_div_up(job.rows, COPY_ROWS), copy_rows, &job);
+    }
+    mrt_nhwc_tiles_run(c, c->copies ? call->scratch : a->data, call->out[0]->data, call->pool);
+}
