@@ -353,7 +353,8 @@ static bool emit_last(derivation *d, const mrt_step *step) {
 static uint16_t packed_kernel(const derivation *d, const mrt_step *step) {
     const mrt_tensor *in[MAX_INPUTS];
     size_t scratch = 0;
-    if (step->kernel->code != MRT_K_matmul_int || !is_value(d, step->in[0])) {
+    if (step->kernel->code != MRT_K_matmul_int || !is_value(d, step->in[0]) ||
+        mrt_plan_is_live(d->source, step->in[0])) {
         return step->kernel->code;
     }
     for (int i = 0; i < step->n_in; ++i) {

@@ -10,6 +10,7 @@
 
 #include "runtime/kernels/int_isa.h"
 #include "runtime/kernels/kernels.h"
+#include "runtime/mrt_exec.h"
 #include "runtime/mrt_quant.h"
 
 enum { RED_ZONE = 64, RED_BYTE = 0x5a };
@@ -124,6 +125,44 @@ static inline mrt_pool *test_pool(int threads) {
     return pools[threads];
 }
 
+/* The call as the only step of a plan, which executors may run in another form (mrt_layout.h). The
+ * first operand is an input, the others are constants. */
+static inline void run_as_plan(const mrt_call *call, mrt_check_fn *check,
+                               const int32_t *expected) {
+    mrt_error err = {{0}};
+    mrt_plan *plan = mrt_plan_create();
+    mrt_exec *exec = NULL;
+    int32_t in[8], out[1];
+    uint16_t code = 1;
+    while (mrt_kernel_find(code) == NULL || mrt_kernel_find(code)->check != check) {
+        ++code;
+    }
+    for (int i = 0; i < call->n_in; ++i) {
+        in[i] = call->in[i] == NULL
+                    ? -1
+                    : mrt_plan_add_tensor(plan, call->in[i], i == 0 ? MRT_INPUT : MRT_CONST);
+    }
+    mrt_tensor y = *call->out[0];
+    y.name = "y";
+    out[0] = mrt_plan_add_tensor(plan, &y, MRT_VALUE);
+    mrt_plan_add_step(plan, code, call->params, in, call->n_in, out, 1, "op");
+    mrt_plan_add_output(plan, out[0]);
+    ck_assert_msg(mrt_plan_finalize(plan, false, &err) == MRT_OK, "%s", err.text);
+    ck_assert_msg(mrt_exec_create(plan, call->pool, &exec, &err) == MRT_OK, "%s", err.text);
+    const mrt_tensor *x = call->in[0];
+    memcpy(mrt_exec_tensor(exec, in[0])->data, x->data,
+           (size_t)mrt_shape_count(&x->shape) * mrt_dtype_bytes(x->dtype));
+    mrt_exec_run(exec, NULL, NULL);
+    const mrt_tensor *got = mrt_exec_tensor(exec, out[0]);
+    for (int64_t i = 0; i < mrt_shape_count(&got->shape); ++i) {
+        ck_assert_msg(tensor_get(got, i) == expected[i],
+                      "as a plan, %s: element %lld is %d, expected %d", getenv("MICA_ISA"),
+                      (long long)i, tensor_get(got, i), expected[i]);
+    }
+    mrt_exec_destroy(exec);
+    mrt_plan_destroy(plan);
+}
+
 /* Checks and runs a call with every instruction set and 1..3 threads; compares with `expected`. */
 static inline void run_and_compare(mrt_call *call, mrt_check_fn *check, mrt_run_fn *run,
                                    const int32_t *expected) {
@@ -159,6 +198,7 @@ static inline void run_and_compare(mrt_call *call, mrt_check_fn *check, mrt_run_
             }
             free(block);
         }
+        run_as_plan(call, check, expected);
     }
     unsetenv("MICA_ISA");
 }

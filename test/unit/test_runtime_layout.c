@@ -1,0 +1,306 @@
+/* Channels-last execution against the same steps run one by one in row-major order: every tensor that an
+ * observer sees and every tensor read afterwards has the same bytes. */
+#include "test/unit/int_test_util.h"
+
+#include "runtime/kernels/tile_isa.h"
+
+enum { MAX_TENSORS = 128, CHANNELS_MAX = 80 };
+
+/* A random plan in the making; values keep one spatial size. */
+typedef struct graph {
+    mrt_plan *plan;
+    mrt_tensor info[MAX_TENSORS];
+    int32_t values[MAX_TENSORS]; /* [N, C, H, W] tensors */
+    int n_values;
+    int64_t n, h, w;
+} graph;
+
+static int32_t add(graph *g, mrt_dtype dtype, int rank, const int64_t *dims, mrt_tensor_kind kind,
+                   const void *data) {
+    char name[16];
+    mrt_tensor t = {.dtype = dtype, .shape = {.rank = rank}, .scale = 0.5};
+    memcpy(t.shape.dims, dims, sizeof(int64_t) * (size_t)rank);
+    snprintf(name, sizeof name, "t%d", (int)g->plan->n_tensors);
+    t.name = name;
+    if (kind == MRT_CONST) {
+        const size_t bytes = (size_t)mrt_shape_count(&t.shape) * mrt_dtype_bytes(dtype);
+        t.data = (void *)(uintptr_t)mrt_plan_store(g->plan, data, bytes);
+    }
+    const int32_t id = mrt_plan_add_tensor(g->plan, &t, kind);
+    g->info[id] = t;
+    return id;
+}
+
+static int32_t value(graph *g, mrt_dtype dtype, int64_t channels, bool whole) {
+    const int64_t dims[4] = {g->n, channels, whole ? g->h : 1, whole ? g->w : 1};
+    const int32_t id = add(g, dtype, 4, dims, MRT_VALUE, NULL);
+    if (whole) {
+        g->values[g->n_values++] = id;
+    }
+    return id;
+}
+
+static int32_t pick(const graph *g) { return g->values[rnd() % (uint64_t)g->n_values]; }
+static int64_t channels_of(const graph *g, int32_t id) { return g->info[id].shape.dims[1]; }
+
+static int32_t words(graph *g, int64_t count, int64_t low, int64_t high) {
+    int32_t values[CHANNELS_MAX];
+    for (int64_t i = 0; i < count; ++i) {
+        values[i] = (int32_t)rnd_in(low, high);
+    }
+    return add(g, MRT_I32, 1, &count, MRT_CONST, values);
+}
+
+static void clamp_of(mrt_dtype dtype, int64_t *low, int64_t *high) {
+    int32_t l, h;
+    range_of(dtype, &l, &h);
+    *low = rnd() % 2 ? l : rnd_in(l, h);
+    *high = rnd() % 2 ? h : rnd_in(*low, h);
+}
+
+static int64_t zero_point(mrt_dtype dtype) {
+    int32_t low, high;
+    range_of(dtype, &low, &high);
+    return rnd_in(low, high);
+}
+
+static void add_conv(graph *g) {
+    static int8_t weights[CHANNELS_MAX * CHANNELS_MAX * 9];
+    const int32_t x = pick(g);
+    const int64_t c = channels_of(g, x);
+    const int kernel = rnd() % 2 ? 1 : 3;
+    const bool depthwise = kernel == 3 && c > 1 && rnd() % 2;
+    const int64_t oc = depthwise ? c : rnd_in(1, CHANNELS_MAX);
+    const int64_t wd[4] = {oc, depthwise ? 1 : c, kernel, kernel};
+    for (int64_t i = 0; i < wd[0] * wd[1] * kernel * kernel; ++i) {
+        weights[i] = (int8_t)rnd_value(-128, 127);
+    }
+    const mrt_dtype dtype = rnd_dtype();
+    mrt_conv_int_params p = {.conv = {.spatial = 2, .group = depthwise ? c : 1}};
+    for (int i = 0; i < 2; ++i) {
+        p.conv.kernel[i] = kernel;
+        p.conv.stride[i] = p.conv.dilation[i] = 1;
+        p.conv.pad_begin[i] = p.conv.pad_end[i] = kernel / 2;
+    }
+    p.zero_point_in = zero_point(g->info[x].dtype);
+    p.zero_point_out = zero_point(dtype);
+    clamp_of(dtype, &p.clamp_min, &p.clamp_max);
+    const int32_t w = add(g, MRT_I8, 4, wd, MRT_CONST, weights);
+    const int32_t in[5] = {x, w, words(g, oc, -5000, 5000), words(g, oc, 1 << 30, INT32_MAX),
+                           words(g, oc, 38, 44)};
+    const int32_t y = value(g, dtype, oc, true);
+    mrt_plan_add_step(g->plan, MRT_K_conv_int, &p, in, 5, &y, 1, "conv");
+}
+
+/* Sum or product of two tensors; the right one may be one value per channel. */
+static void add_binary(graph *g, int32_t b) {
+    const int32_t a = pick(g);
+    b = b >= 0 ? b : pick(g);
+    if (channels_of(g, a) != channels_of(g, b)) {
+        return;
+    }
+    const bool is_add = rnd() % 2;
+    const mrt_dtype dtype = rnd_dtype();
+    mrt_binary_int_params p = {.zero_point_a = zero_point(g->info[a].dtype),
+                               .zero_point_b = zero_point(g->info[b].dtype),
+                               .zero_point_out = zero_point(dtype),
+                               .multiplier_a = rnd_in(1, 1 << 30),
+                               .multiplier_b = rnd_in(1, 1 << 30),
+                               .shift = is_add ? rnd_in(28, 33) : rnd_in(34, 40)};
+    clamp_of(dtype, &p.clamp_min, &p.clamp_max);
+    const int32_t in[2] = {a, b};
+    const int32_t y = value(g, dtype, channels_of(g, a), true);
+    mrt_plan_add_step(g->plan, is_add ? MRT_K_add_int : MRT_K_mul_int, &p, in, 2, &y, 1, "sum");
+}
+
+static void add_lut(graph *g) {
+    uint8_t table[256];
+    const int64_t count = 256;
+    const int32_t x = pick(g);
+    const mrt_dtype dtype = rnd_dtype();
+    for (int i = 0; i < 256; ++i) {
+        table[i] = (uint8_t)rnd();
+    }
+    const int32_t in[2] = {x, add(g, dtype, 1, &count, MRT_CONST, table)};
+    const int32_t y = value(g, dtype, channels_of(g, x), true);
+    mrt_plan_add_step(g->plan, MRT_K_lut_8, NULL, in, 2, &y, 1, "lut");
+}
+
+static void add_concat(graph *g) {
+    int32_t in[3];
+    int n = 0;
+    int64_t channels = 0;
+    const mrt_dtype dtype = rnd_dtype();
+    for (int i = 0; i < 3; ++i) {
+        const int32_t id = pick(g);
+        if (g->info[id].dtype == dtype && channels + channels_of(g, id) <= CHANNELS_MAX) {
+            in[n++] = id;
+            channels += channels_of(g, id);
+        }
+    }
+    const mrt_axis_params p = {.axis = 1};
+    if (n > 0) {
+        const int32_t y = value(g, dtype, channels, true);
+        mrt_plan_add_step(g->plan, MRT_K_concat, &p, in, n, &y, 1, "concat");
+    }
+}
+
+static int32_t add_mean(graph *g) {
+    const int32_t x = pick(g);
+    const mrt_dtype dtype = rnd_dtype();
+    const mrt_reduce_params p = {.mode = MRT_REDUCE_MEAN, .axes = 4 | 8,
+                                 .multiplier = rnd_in(1 << 29, INT32_MAX), .shift = 36,
+                                 .zero_point_in = zero_point(g->info[x].dtype),
+                                 .zero_point_out = zero_point(dtype)};
+    const int32_t y = value(g, dtype, channels_of(g, x), false);
+    mrt_plan_add_step(g->plan, MRT_K_reduce_int, &p, &x, 1, &y, 1, "mean");
+    return y;
+}
+
+/* A reshape, and a kernel without a channels-last form that reads it. */
+static void add_flat(graph *g) {
+    const int32_t x = pick(g);
+    const int64_t dims[2] = {g->n, channels_of(g, x) * g->h * g->w};
+    mrt_tensor t = g->info[x];
+    t.name = "flat";
+    t.shape.rank = 2;
+    memcpy(t.shape.dims, dims, sizeof dims);
+    const int32_t flat = mrt_plan_add_alias(g->plan, &t, x);
+    g->info[flat] = t;
+    if (rnd() % 2) {
+        const int32_t y = add(g, t.dtype, 2, dims, MRT_VALUE, NULL);
+        mrt_plan_add_step(g->plan, MRT_K_copy, NULL, &flat, 1, &y, 1, "copy");
+    }
+}
+
+static void build(graph *g) {
+    const int64_t dims[4] = {g->n, rnd_in(1, 20), g->h, g->w};
+    g->values[g->n_values++] = add(g, rnd_dtype(), 4, dims, MRT_INPUT, NULL);
+    add_conv(g);
+    for (int i = 0; i < 10; ++i) {
+        switch (rnd() % 7) {
+        case 0: add_binary(g, -1); break;
+        case 1: add_binary(g, add_mean(g)); break;
+        case 2: add_lut(g); break;
+        case 3: add_concat(g); break;
+        case 4: add_flat(g); break;
+        default: add_conv(g); break;
+        }
+    }
+    mrt_plan_add_output(g->plan, g->values[g->n_values - 1]);
+    mrt_plan_add_output(g->plan, pick(g));
+}
+
+/* Bytes of every tensor, by the kernels themselves. */
+static void run_steps(const graph *g, const mrt_tensor *x, uint8_t **bytes) {
+    const mrt_plan *plan = g->plan;
+    for (int32_t id = 0; id < plan->n_tensors; ++id) {
+        const mrt_plan_tensor *t = &plan->tensors[id];
+        bytes[id] = t->alias_of >= 0 ? bytes[t->alias_of] : malloc((size_t)t->bytes + 64);
+    }
+    memcpy(bytes[plan->inputs[0]], x->data, (size_t)plan->tensors[plan->inputs[0]].bytes);
+    for (int32_t i = 0; i < plan->n_steps; ++i) {
+        const mrt_step *step = &plan->steps[i];
+        mrt_tensor t[8];
+        const mrt_tensor *in[8];
+        for (int32_t k = 0; k < step->n_in; ++k) {
+            t[k] = plan->tensors[step->in[k]].info;
+            t[k].data = t[k].data ? t[k].data : bytes[step->in[k]];
+            in[k] = &t[k];
+        }
+        mrt_tensor y = plan->tensors[step->out[0]].info;
+        mrt_tensor *out[1] = {&y};
+        y.data = bytes[step->out[0]];
+        mrt_call call = {.in = in, .n_in = step->n_in, .out = out, .n_out = 1,
+                         .params = step->params};
+        call.scratch = aligned_alloc(64, (step->scratch + 127) / 64 * 64);
+        step->kernel->run(&call);
+        free(call.scratch);
+    }
+}
+
+typedef struct comparison {
+    const graph *g;
+    uint8_t *const *bytes;
+    int seen[MAX_TENSORS];
+} comparison;
+
+static void compare(void *user, int32_t id, const mrt_tensor *t) {
+    comparison *c = user;
+    const mrt_plan_tensor *planned = &c->g->plan->tensors[id];
+    c->seen[id]++;
+    ck_assert_int_eq(t->dtype, planned->info.dtype);
+    ck_assert_int_eq(t->shape.rank, planned->info.shape.rank);
+    ck_assert_msg(memcmp(t->data, c->bytes[id], (size_t)planned->bytes) == 0,
+                  "tensor %d of %s differs", id,
+                  planned->def_step >= 0 ? c->g->plan->steps[planned->def_step].op : "input");
+}
+
+static void check_graph(graph *g, const mrt_tensor *x, uint8_t *const *bytes, mrt_pool *pool) {
+    mrt_error err = {{0}};
+    mrt_exec *exec = NULL;
+    ck_assert_msg(mrt_exec_create(g->plan, pool, &exec, &err) == MRT_OK, "%s", err.text);
+    for (int run = 0; run < 2; ++run) {
+        comparison c = {.g = g, .bytes = bytes};
+        memcpy(mrt_exec_tensor(exec, 0)->data, x->data, (size_t)g->plan->tensors[0].bytes);
+        mrt_exec_run(exec, run ? NULL : compare, &c);
+        for (int32_t id = 0; id < g->plan->n_tensors && !run; ++id) {
+            const mrt_tensor_kind kind = g->plan->tensors[id].kind;
+            ck_assert_msg(kind == MRT_CONST || c.seen[id] == 1, "tensor %d was seen %d times", id,
+                          c.seen[id]);
+        }
+        for (int32_t i = 0; i < g->plan->n_outputs; ++i) {
+            compare(&c, g->plan->outputs[i], mrt_exec_tensor(exec, g->plan->outputs[i]));
+        }
+        for (int32_t id = 0; id < g->plan->n_tensors && g->plan->keep_all; ++id) {
+            if (g->plan->tensors[id].kind != MRT_CONST) {
+                compare(&c, id, mrt_exec_tensor(exec, id));
+            }
+        }
+    }
+    mrt_exec_destroy(exec);
+}
+
+START_TEST(random_graphs) {
+    test_state += 1000003u * (uint64_t)_i;
+    for (int k = 0; k < 25; ++k) {
+        const bool keep_all = k % 2 != 0;
+        mrt_error err = {{0}};
+        uint8_t *bytes[MAX_TENSORS];
+        for (int isa = 0; mrt_tile_isa_at(isa); ++isa) {
+            if (!mrt_tile_isa_available(mrt_tile_isa_at(isa))) {
+                continue;
+            }
+            setenv("MICA_ISA", mrt_tile_isa_at(isa)->name, 1);
+            graph g = {.plan = mrt_plan_create(), .n = rnd_in(1, 2), .h = rnd_in(1, 17),
+                       .w = rnd_in(1, 17)};
+            build(&g);
+            ck_assert_msg(mrt_plan_finalize(g.plan, keep_all, &err) == MRT_OK, "%s", err.text);
+            mrt_tensor x = tensor_new(g.info[0].dtype, 4, g.info[0].shape.dims);
+            free(tensor_random(&x));
+            run_steps(&g, &x, bytes);
+            check_graph(&g, &x, bytes, test_pool((int)rnd_in(1, 3)));
+            for (int32_t id = 0; id < g.plan->n_tensors; ++id) {
+                if (g.plan->tensors[id].alias_of < 0) {
+                    free(bytes[id]);
+                }
+            }
+            tensor_free(&x);
+            mrt_plan_destroy(g.plan);
+        }
+    }
+    unsetenv("MICA_ISA");
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("runtime layout");
+    TCase *tcase = tcase_create("layout");
+    tcase_add_loop_test(tcase, random_graphs, 0, 8);
+    suite_add_tcase(suite, tcase);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+}
