@@ -44,16 +44,18 @@ static mica_status cut_pool(mica_onnx_node *node, pool *p) {
                                          "places %" PRId64 " to %" PRId64 " of a pool of %zu", n,
                                    begin, end, p->n_items);
         }
-        for (int64_t at = begin; at < end && count < p->n_grams; at += (int64_t)n, count++) {
-            p->grams[count] = (gram){p->items + at, (int64_t)n, p->columns[count],
-                                     p->weights != NULL ? (float)p->weights[count] : 1.0f};
-        }
-        if (n == p->n_starts && count == p->n_grams && end == (int64_t)p->n_items) {
-            return MICA_OK;
+        for (int64_t at = begin; at < end; at += (int64_t)n, count++) {
+            if (count < p->n_grams) {
+                p->grams[count] = (gram){p->items + at, (int64_t)n, p->columns[count],
+                                         p->weights != NULL ? (float)p->weights[count] : 1.0f};
+            }
         }
     }
-    return mica_onnx_error(node, "attribute 'ngram_indexes' has %zu values, the pool has another "
-                                 "number of n-grams", p->n_grams);
+    if (count != p->n_grams) {
+        return mica_onnx_error(node, "attribute 'ngram_indexes' has %zu values, the pool has %zu "
+                                     "n-grams", p->n_grams, count);
+    }
+    return MICA_OK;
 }
 
 static mica_status read_pool(mica_onnx_node *node, pool *p) {
