@@ -23,7 +23,12 @@ static bool is_f32_const(const mica_value *value) {
     return value != NULL && mica_const_f32(value, &count) != NULL;
 }
 
-/* The MatMul by a constant behind `value`, with nothing but Reshape and Permute between and no other
+/* Linear in operand 0, element by element or pair by pair: a factor may pass. */
+static bool passes_factor(const mica_op *op) {
+    return mica_op_is(op, "top.Reshape") || mica_op_is(op, "top.Permute") || mica_op_is(op, "top.Rope");
+}
+
+/* The MatMul by a constant behind `value`, with nothing but ops that pass a factor between and no other
  * user of anything on the way; its sums are clamped nowhere. */
 static mica_op *projection_behind(const mica_value *value) {
     for (int depth = 0; depth < 8; ++depth) {
@@ -38,7 +43,7 @@ static mica_op *projection_behind(const mica_value *value) {
                        ? op
                        : NULL;
         }
-        if (!mica_op_is(op, "top.Reshape") && !mica_op_is(op, "top.Permute")) {
+        if (!passes_factor(op)) {
             return NULL;
         }
         value = mica_op_operand(op, 0);
@@ -85,7 +90,7 @@ static bool scale_into_projection(mica_rewriter *rewriter, mica_op *op) {
         !isnormal(factor) || x->type != op->results[0].type || x->def == NULL || mica_is_output(op)) {
         return false;
     }
-    if (mica_op_is(x->def, "top.Reshape") || mica_op_is(x->def, "top.Permute")) {
+    if (passes_factor(x->def)) {
         mica_op *projection = projection_behind(x);
         if (projection == NULL) {
             return false;
