@@ -223,5 +223,9 @@ mica_status mica_onnx_convert_qgemm(mica_onnx_node *node) {
         scale = mica_onnx_binary(node, "top.Mul", "scaled", factor, scale);
     }
     y = mica_onnx_binary(node, "top.Mul", "real", y, scale);
-    return mica_onnx_in(node, 7) != NULL ? quantize(node, y, 7, 8) : mica_onnx_alias(node, 0, y);
+    const bool scaled = mica_onnx_in(node, 7) != NULL;
+    if (scaled != (mica_onnx_in(node, 8) != NULL)) {
+        return mica_onnx_error(node, "y_scale and y_zero_point are given together or not at all");
+    }
+    return scaled ? quantize(node, y, 7, 8) : mica_onnx_alias(node, 0, y);
 }

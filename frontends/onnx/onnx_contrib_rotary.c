@@ -177,8 +177,9 @@ mica_status mica_onnx_convert_group_query_attention(mica_onnx_node *node) {
     } refused[] = {{11, "head_sink"}, {12, "k_scale"}, {13, "v_scale"}, {14, "q_norm_weight"},
                    {15, "k_norm_weight"}};
     mica_onnx_attention a = {.causal = mica_onnx_attr_bool(node, "causal", true), .right = -1};
-    const mica_onnx_score_options o = {mica_onnx_attr_f(node, "scale", 0.0), 0.0,
-                                       mica_onnx_attr_f(node, "softcap", 0.0), NULL,
+    const double scale = mica_onnx_attr_f(node, "scale", 0.0);
+    const double cap = mica_onnx_attr_f(node, "softcap", 0.0);
+    const mica_onnx_score_options o = {scale, 0.0, cap > 0.0 ? cap : 0.0, NULL,
                                        mica_onnx_in(node, 10)};
     const int64_t window = mica_onnx_attr_i(node, "local_window_size", -1);
     mica_value *past_k = mica_onnx_in(node, 3), *past_v = mica_onnx_in(node, 4);

@@ -8,6 +8,9 @@
 mica_status mica_onnx_error(mica_onnx_node *node, const char *format, ...) {
     char text[900];
     va_list args;
+    if (node->failed) {
+        return MICA_FAIL; /* one line a node: what follows from the first error is no news */
+    }
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
@@ -69,7 +72,8 @@ mica_status mica_onnx_finish(const mica_onnx_node *node) {
 static void not_constant(mica_onnx_node *node, size_t i, const char *what) {
     if (!node->failed) {
         mica_onnx_error(node, "input %zu ('%s') must be %s known at import; it depends on the "
-                              "data of a graph input", i, mica_onnx_in_name(node, i), what);
+                              "data of a graph input; cut the model with input_names or "
+                              "output_names", i, mica_onnx_in_name(node, i), what);
     }
 }
 

@@ -133,7 +133,13 @@ START_TEST(quantized) {
     refuses("attribute 'axis' is missing");
     model_attr_i(&m, node, "axis", 1);
     refuses("inputs 5 and 6 are required, but absent");
+    node->op_type = (char *)"QGemm";
+    node->n_attribute = 0;
+    node->input = mica_split(m.arena, "q,s,z,q,s,z,,s", ',', &node->n_input);
+    model_attr_i(&m, node, "transB", 1);
+    refuses("y_scale and y_zero_point are given together or not at all");
     node->op_type = (char *)"QLinearSoftmax";
+    node->n_attribute = 0;
     node->input = mica_split(m.arena, "q,s,,s,q", ',', &node->n_input);
     refuses("attribute 'opset' is missing");
 }
