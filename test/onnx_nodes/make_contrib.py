@@ -145,6 +145,16 @@ def product_cases():
                                                ("z", (1, 6, 4, 3))], activation="Relu")
     add("fusedconv_group_stride", "FusedConv", [("x", image), ("$w", (4, 2, 3, 3))],
         activation="Relu", group=2, strides=[2, 2], kernel_shape=[3, 3], auto_pad="SAME_UPPER")
+    r = rng_of("nhwcfusedconv")
+
+    def channels_last(x, w, b):  # the CPU kernel is one of half floats
+        x = x.transpose(0, 3, 1, 2)
+        y = run(Case("", "FusedConv", [("x", x), ("w", w), ("b", b)], activation="Relu"),
+                {"x": x, "w": w, "b": b})
+        return [np.ascontiguousarray(y[0].transpose(0, 2, 3, 1))]
+    CASES.append(Case("nhwcfusedconv", "NhwcFusedConv", [
+        ("x", floats(r, 1, 6, 5, 4)), ("$w", floats(r, *filters)), ("$b", floats(r, 6))],
+        ref=channels_last, activation="Relu"))
     add("fusedconv_no_activation", "FusedConv", [("x", image), ("w", filters)], dilations=[2, 1])
 
 
