@@ -218,7 +218,7 @@ mica_status model_check(mica_context *context, const char *path, const mica_onnx
                         bool *out_good) {
     check c = {.arena = mica_context_arena(context)};
     *out_good = false;
-    MICA_TRY(mica_onnx_summarize(context, path, c.arena, &c.summary));
+    MICA_TRY(mica_onnx_summarize(context, path, options, c.arena, &c.summary));
     c.by_op = mica_map_create();
     c.by_tensor = mica_map_create();
     add_rows(&c);

@@ -71,9 +71,10 @@ typedef struct mica_onnx_summary {
     double parameters; /* elements of the main graph's initializers */
 } mica_onnx_summary;
 
-/* Looks at the model without converting anything; all memory is on `arena`. Whatever keeps the file from
- * being read ends in a diagnostic. */
+/* Looks at the model between the cuts of `options` (may be NULL) without converting anything; all
+ * memory is on `arena`. Whatever keeps the file from being read ends in a diagnostic. */
 MICA_MUST_CHECK mica_status mica_onnx_summarize(mica_context *context, const char *path,
+                                                const mica_onnx_options *options,
                                                 mica_arena *arena, mica_onnx_summary *out);
 
 #endif

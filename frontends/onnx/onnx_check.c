@@ -116,13 +116,48 @@ static double parameters_of(const Onnx__GraphProto *graph) {
     return total;
 }
 
+/* Nodes of the main graph between the cuts; all of them when the names do not fit, which the import
+ * tells. */
+static void add_main_nodes(summary_walk *walk, int opset) {
+    mica_onnx_importer *im = walk->im;
+    const Onnx__GraphProto *graph = im->model->graph;
+    const mica_onnx_options *options = im->options;
+    mica_onnx_order order = {.nodes = (const Onnx__NodeProto **)graph->node, .count = graph->n_node};
+    if (options->n_input_names + options->n_output_names > 0) {
+        const size_t n = options->n_output_names > 0 ? options->n_output_names : graph->n_output;
+        char **wanted = mica_arena_array(im->arena, n, sizeof *wanted);
+        for (size_t i = 0; i < n; i++) {
+            const char *name = options->n_output_names > 0 ? options->output_names[i]
+                                                           : text_of(graph->output[i]->name);
+            wanted[i] = mica_arena_strdup(im->arena, name);
+        }
+        for (size_t i = 0; i < options->n_input_names; i++) {
+            mica_onnx_define(im, options->input_names[i], NULL);
+        }
+        for (size_t i = 0; i < graph->n_input && options->n_input_names == 0; i++) {
+            mica_onnx_define(im, text_of(graph->input[i]->name), NULL);
+        }
+        for (size_t i = 0; i < graph->n_initializer; i++) {
+            mica_onnx_define(im, text_of(graph->initializer[i]->name), NULL);
+        }
+        mica_onnx_order needed;
+        mica_diag_capture capture;
+        mica_diag_capture_begin(im->context, &capture);
+        if (mica_onnx_sort(im, graph->node, graph->n_node, wanted, n, &needed) == MICA_OK) {
+            order = needed;
+        }
+        mica_diag_capture_end(im->context, &capture);
+    }
+    add_nodes(walk, (Onnx__NodeProto *const *)order.nodes, order.count, opset);
+}
+
 static void walk_model(summary_walk *walk, mica_onnx_summary *out) {
     const Onnx__ModelProto *model = walk->im->model;
     const Onnx__GraphProto *graph = model->graph;
     mica_map *initializers = mica_map_create();
     out->opset = walk->im->scope->opset;
     out->parameters = parameters_of(graph);
-    add_nodes(walk, graph->node, graph->n_node, out->opset);
+    add_main_nodes(walk, out->opset);
     for (size_t i = 0; i < model->n_functions; i++) {
         const Onnx__FunctionProto *f = model->functions[i];
         const int64_t own = mica_onnx_opset(f->opset_import, f->n_opset_import);
@@ -147,10 +182,13 @@ static void walk_model(summary_walk *walk, mica_onnx_summary *out) {
     out->open = mica_arena_memdup(walk->arena, walk->open.data, out->n_open * sizeof *out->open);
 }
 
-mica_status mica_onnx_summarize(mica_context *context, const char *path, mica_arena *arena,
+mica_status mica_onnx_summarize(mica_context *context, const char *path,
+                                const mica_onnx_options *options, mica_arena *arena,
                                 mica_onnx_summary *out) {
+    static const mica_onnx_options none = {0};
     mica_arena *own = mica_arena_create();
     mica_onnx_importer im = {.context = context, .arena = own, .path = path};
+    im.options = options != NULL ? options : &none;
     summary_walk walk = {.im = &im, .arena = arena};
     *out = (mica_onnx_summary){0};
     im.loc = mica_loc_name(context, mica_path_base(own, path), NULL);

@@ -59,7 +59,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     import(context, path, &errors);
     mica_arena *arena = mica_arena_create();
     mica_onnx_summary summary;
-    if (mica_onnx_summarize(context, path, arena, &summary) != MICA_OK && errors == 0) {
+    if (mica_onnx_summarize(context, path, NULL, arena, &summary) != MICA_OK && errors == 0) {
         abort();
     }
     mica_arena_destroy(arena);
