@@ -111,7 +111,7 @@ double npz_value(const mica_ndarray *array, int64_t i) {
     case MRT_U32: return ELEMENT(uint32_t);
     case MRT_I64: return (double)ELEMENT(int64_t);
     case MRT_U64: return (double)ELEMENT(uint64_t);
-    case MRT_DTYPE_NONE: break;
+    default: break;
     }
     return 0;
 }

@@ -379,6 +379,37 @@ START_TEST(float_storage) {
 }
 END_TEST
 
+/* abs is written for f64, too; scale_f32 is not and sees its operands, also constants, as f32. */
+START_TEST(double_storage) {
+    static const double numbers[] = {-1e200, 1.0 + 0x1p-40, -3}, factors[] = {1, 1 + 0x1p-30, 2};
+    mrt_plan *plan = mrt_plan_create();
+    mrt_tensor info = tensor("x", MRT_F64, 3);
+    const int32_t x = mrt_plan_add_tensor(plan, &info, MRT_INPUT);
+    info.name = "y";
+    const int32_t y = mrt_plan_add_tensor(plan, &info, MRT_VALUE);
+    info.name = "z";
+    const int32_t z = mrt_plan_add_tensor(plan, &info, MRT_VALUE);
+    info.name = "factors";
+    info.data = (void *)(uintptr_t)factors;
+    const int32_t in[] = {x, mrt_plan_add_tensor(plan, &info, MRT_CONST)};
+    const mrt_axis_params params = {.axis = 0};
+    add_abs(plan, x, y);
+    mrt_plan_add_step(plan, MRT_K_scale_f32, &params, in, 2, &z, 1, "scale");
+    mrt_plan_add_output(plan, y);
+    mrt_plan_add_output(plan, z);
+    finalize(plan, false);
+    mrt_exec *exec = make_exec(plan);
+    memcpy(mrt_exec_tensor(exec, x)->data, numbers, sizeof numbers);
+    mrt_exec_run(exec, NULL, NULL);
+    const double *wide = mrt_exec_tensor(exec, y)->data, *single = mrt_exec_tensor(exec, z)->data;
+    ck_assert(wide[0] == 1e200 && wide[1] == numbers[1] && wide[2] == 3);
+    ck_assert(isinf(single[0]) && single[0] < 0);
+    ck_assert(single[1] == 1 && single[2] == -6);
+    mrt_exec_destroy(exec);
+    mrt_plan_destroy(plan);
+}
+END_TEST
+
 /* --- refusals --- */
 
 START_TEST(malformed_plans) {
@@ -559,6 +590,7 @@ int main(void) {
     tcase_add_test(tests, keep_all_gives_the_same_bytes);
     tcase_add_test(tests, large_plans_are_planned_quickly);
     tcase_add_test(tests, float_storage);
+    tcase_add_test(tests, double_storage);
     tcase_add_test(tests, malformed_plans);
     tcase_add_test(tests, malformed_tensors);
     tcase_add_test(tests, empty_and_misaligned);
