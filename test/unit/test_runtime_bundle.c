@@ -331,10 +331,11 @@ START_TEST(wrong_files) {
                                                 "                                   ",
                                70, 0, &err),
                      MRT_CORRUPT);
+    const uint32_t written = header->format;
     header->format = MRT_BUNDLE_FORMAT + 1;
     ck_assert_int_eq(open_copy(data, size, 0, &err), MRT_VERSION);
     ck_assert_ptr_nonnull(strstr(err.text, "format"));
-    header->format = MRT_BUNDLE_FORMAT;
+    header->format = written;
     ck_assert_int_eq(open_copy(data, size, 0, &err), MRT_OK);
     /* Misaligned memory is copied. */
     uint8_t *shifted = malloc(size + 1);
