@@ -35,7 +35,8 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
         {.name = "--model_def", .kind = MICA_OPT_STRING, .metavar = "FILE", .required = true, .dest = &s->model_def,
          .help = "model to read: .onnx, or .mlir of the top dialect"},
         {.name = "--input_shapes", .kind = MICA_OPT_STRING, .metavar = "SHAPES", .dest = &s->input_shapes,
-         .help = "[[1,3,224,224],[10]], name:[..], or symbolic batch=1,seq=32; needed where the model leaves a dimension open"},
+         .help = "[[1,3,224,224],[10]], name:[..], or symbolic batch=1,seq=32; needed where the model leaves a dimension open; for a "
+                 "sequence name:[[2,3],[4,3]], one shape per element, for an optional input that is absent name:none"},
         {.name = "--output_names", .kind = MICA_OPT_STRING, .multi = true, .metavar = "NAMES", .dest = &s->output_names,
          .help = "cut the graph at these tensors, in this order"},
         {.name = "--input_names", .kind = MICA_OPT_STRING, .multi = true, .metavar = "NAMES", .dest = &s->input_names,

@@ -15,7 +15,9 @@
 /* Zeroed: everything as the model says. All pointers are borrowed during the call. */
 typedef struct mica_onnx_options {
     /* Shapes of the inputs, items joined by commas: "[[1,3,224,224],[10]]" in the order of the
-     * inputs, "name:[1,3,224,224]" by name, "batch=1,seq=32" for symbolic dimensions. */
+     * inputs, "name:[1,3,224,224]" by name, "batch=1,seq=32" for symbolic dimensions. A sequence
+     * "name:[[2,3],[4,3]]" becomes one input per element, "name.0", "name.1", ...; an optional input
+     * that is absent is "name:none". An output that is a sequence becomes several in the same way. */
     const char *input_shapes;
     /* Tensors to return, in this order, also intermediate ones; none: the model's outputs. */
     const char *const *output_names;
