@@ -201,7 +201,7 @@ mica_status tool_model_run(tool_model *model, const mica_dataset *dataset, size_
         mrt_exec_run(model->exec, NULL, NULL);
     }
     if (status == MICA_OK && mrt_exec_problem(model->exec) != NULL) {
-        status = mica_fail(err, "%s", mrt_exec_problem(model->exec));
+        return mica_fail(err, "%s", mrt_exec_problem(model->exec));
     }
     return status;
 }
