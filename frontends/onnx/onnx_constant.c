@@ -164,8 +164,9 @@ mica_status mica_onnx_convert_range(mica_onnx_node *node) {
         }
         double value = 0.0;
         if (!node->failed && !mica_weight_scalar(operands[i], &value)) {
-            return mica_onnx_error(node, "input %zu ('%s') must be a number known at import", i,
-                                   mica_onnx_in_name(node, i));
+            return mica_onnx_error(node, "input %zu ('%s') must be a number known at import; it "
+                                         "depends on the data of a graph input; cut the model with "
+                                         "input_names or output_names", i, mica_onnx_in_name(node, i));
         }
         if (i == 2 && value == 0.0) {
             return mica_onnx_error(node, "delta is 0");

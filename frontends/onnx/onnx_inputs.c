@@ -340,30 +340,41 @@ static mica_status check_symbols(mica_onnx_importer *im, const mica_onnx_shape_l
     return status;
 }
 
+/* Names of the options are those of inputs. */
+static mica_status check_names(mica_onnx_importer *im, const mica_onnx_shape_list *items,
+                               const input_list *inputs) {
+    const char **names = mica_arena_array(im->arena, inputs->len, sizeof *names);
+    size_t n = 0;
+    for (size_t i = 0; i < inputs->len; i++) {
+        if (inputs->data[i].role != ELEMENT) {
+            names[n++] = inputs->data[i].name;
+        }
+    }
+    for (size_t i = 0; i < items->len; i++) {
+        const mica_onnx_shape_item *item = &items->data[i];
+        bool found = item->name == NULL || item->symbol || item->used;
+        for (size_t k = 0; k < n && !found; k++) {
+            found = strcmp(names[k], item->name) == 0;
+        }
+        if (!found) {
+            const char *near = mica_nearest(item->name, names, n);
+            return mica_emit_error(im->context, im->loc,
+                                   "input_shapes names '%s', which is no input%s%s%s", item->name,
+                                   near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
+                                   near != NULL ? "'?" : "");
+        }
+    }
+    return MICA_OK;
+}
+
 static mica_status check_unused(mica_onnx_importer *im, const mica_onnx_shape_list *items,
                                 const input_list *inputs) {
     for (size_t i = 0; i < items->len; i++) {
-        const mica_onnx_shape_item *item = &items->data[i];
-        if (item->used || item->symbol) {
-            continue; /* a symbol may be overruled by a shape */
-        }
-        if (item->name == NULL) {
+        if (items->data[i].name == NULL && !items->data[i].used) {
             return mica_emit_error(im->context, im->loc,
                                    "input_shapes has more shapes than the model has inputs (%zu)",
                                    inputs->len);
         }
-        const char **names = mica_arena_array(im->arena, inputs->len, sizeof *names);
-        size_t n = 0;
-        for (size_t k = 0; k < inputs->len; k++) {
-            if (inputs->data[k].role != ELEMENT) {
-                names[n++] = inputs->data[k].name;
-            }
-        }
-        const char *near = mica_nearest(item->name, names, n);
-        return mica_emit_error(im->context, im->loc,
-                               "input_shapes names '%s', which is no input%s%s%s", item->name,
-                               near != NULL ? "; did you mean '" : "", near != NULL ? near : "",
-                               near != NULL ? "'?" : "");
     }
     return MICA_OK;
 }
@@ -371,6 +382,7 @@ static mica_status check_unused(mica_onnx_importer *im, const mica_onnx_shape_li
 static mica_status resolve_inputs(mica_onnx_importer *im, const mica_onnx_shape_list *items,
                                   input_list *inputs) {
     size_t position = 0;
+    MICA_TRY(check_names(im, items, inputs));
     MICA_TRY(check_symbols(im, items, inputs));
     for (size_t i = 0; i < inputs->len; i++) {
         input *in = &inputs->data[i];

@@ -161,7 +161,7 @@ def run(command, accepted=(0,)):
     result = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
     if result.returncode not in accepted:
         lines = result.stderr.strip().splitlines() or ["exit %d" % result.returncode]
-        raise RuntimeError("%s: %s" % (os.path.basename(command[0]), lines[0]))
+        raise RuntimeError(lines[0])
     return result.stdout
 
 
