@@ -195,12 +195,53 @@ START_TEST(test_claims) {
 }
 END_TEST
 
+/* Two sizes that are equal while halved together: only the run can see that they differ. */
+START_TEST(test_other_sizes) {
+    mrt_plan *plan = mrt_plan_create();
+    const mrt_tensor x = {.name = "x", .dtype = MRT_F32, .shape = {1, {6}}};
+    const mrt_tensor where = {.name = "found", .dtype = MRT_I64, .shape = {2, {1, 6}}};
+    const int32_t in[2] = {mrt_plan_add_tensor(plan, &x, MRT_INPUT),
+                           mrt_plan_add_tensor(plan, &x, MRT_INPUT)};
+    const int32_t found_at[2] = {mrt_plan_add_tensor(plan, &where, MRT_VALUE),
+                                 mrt_plan_add_tensor(plan, &where, MRT_VALUE)};
+    const int32_t sum = mrt_plan_add_tensor(plan, &where, MRT_VALUE);
+    const mrt_binary_params add = {.op = MRT_BINARY_ADD, .act_limit = -1.0};
+    for (int i = 0; i < 2; i++) {
+        mrt_plan_add_step(plan, MRT_K_non_zero, NULL, &in[i], 1, &found_at[i], 1, "where");
+        mrt_plan_add_symbol(plan, found_at[i], 1);
+    }
+    mrt_plan_add_step(plan, MRT_K_binary, &add, found_at, 2, &sum, 1, "sum");
+    mrt_plan_add_term(plan, &(mrt_live_term){sum, 1, 0, 1});
+    mrt_plan_add_output(plan, sum);
+    mrt_error err = {{0}};
+    mrt_exec *exec = NULL;
+    ck_assert_msg(mrt_plan_finalize(plan, false, &err) == MRT_OK, "%s", err.text);
+    ck_assert_int_eq(mrt_exec_create(plan, NULL, &exec, &err), MRT_OK);
+    for (int other = 2; other < 5; other++) {
+        float *a = mrt_exec_tensor(exec, in[0])->data, *b = mrt_exec_tensor(exec, in[1])->data;
+        for (int i = 0; i < 6; i++) {
+            a[i] = i < 3;
+            b[i] = i < other;
+        }
+        mrt_exec_run(exec, NULL, NULL);
+        const mrt_tensor *y = mrt_exec_tensor(exec, sum);
+        ck_assert_int_eq(y->shape.dims[1], 3);
+        ck_assert_int_eq(mrt_exec_problem(exec) == NULL, other == 3);
+        ck_assert_int_eq(((int64_t *)y->data)[2], other == 3 ? 4 : 0);
+    }
+    ck_assert_ptr_nonnull(strstr(mrt_exec_problem(exec), "op 'sum'"));
+    mrt_exec_destroy(exec);
+    mrt_plan_destroy(plan);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("live_sizes");
     TCase *all = tcase_create("all");
     tcase_set_timeout(all, 120);
     tcase_add_loop_test(all, test_follow, 0, 2);
     tcase_add_test(all, test_refused);
+    tcase_add_test(all, test_other_sizes);
     tcase_add_loop_test(all, test_claims, 0, (int)(sizeof claims / sizeof claims[0]));
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
