@@ -173,17 +173,64 @@ static void add_flat(graph *g) {
     }
 }
 
+static void add_pool(graph *g) {
+    const int32_t x = pick(g);
+    const mrt_dtype dtype = g->info[x].dtype;
+    const bool is_max = rnd() % 2;
+    mrt_pool_params p = {.mode = is_max ? MRT_POOL_MAX : MRT_POOL_AVG, .spatial = 2,
+                         .count_include_pad = rnd() % 2, .multiplier = rnd_in(1 << 28, 1 << 30),
+                         .shift = 34};
+    p.zero_point_in = zero_point(dtype);
+    p.zero_point_out = zero_point(dtype);
+    p.act = !is_max && rnd() % 2 ? MRT_ACT_RELU : MRT_ACT_NONE;
+    p.act_limit = rnd() % 2 ? 20.0 : -1.0;
+    for (int i = 0; i < 2; ++i) {
+        p.kernel[i] = 3;
+        p.stride[i] = p.dilation[i] = p.pad_begin[i] = p.pad_end[i] = 1;
+    }
+    const int32_t y = value(g, dtype, channels_of(g, x), true);
+    mrt_plan_add_step(g->plan, is_max ? MRT_K_pool_max : MRT_K_pool_avg_int, &p, &x, 1, &y, 1,
+                      "pool");
+}
+
+/* Every second channel. */
+static void add_slice(graph *g) {
+    const int32_t x = pick(g);
+    const int64_t channels = channels_of(g, x);
+    const mrt_slice_params p = {.start = {0, channels - 1}, .step = {1, -2, 1, 1}};
+    const int32_t y = value(g, g->info[x].dtype, (channels + 1) / 2, true);
+    mrt_plan_add_step(g->plan, MRT_K_slice, &p, &x, 1, &y, 1, "slice");
+}
+
+/* Each element twice in a row and dropped again: the size stays. */
+static void add_resize(graph *g) {
+    const int32_t x = pick(g);
+    mrt_resize_params p = {.mode = MRT_RESIZE_NEAREST, .coord = MRT_COORD_ASYMMETRIC,
+                           .nearest = MRT_NEAREST_FLOOR, .scale = {1, 1, 2, 3},
+                           .roi_end = {1, 1, 1, 1}};
+    const int64_t c = channels_of(g, x);
+    const int64_t dims[4] = {g->n, c, g->h * 2, g->w * 3};
+    const int32_t large = add(g, g->info[x].dtype, 4, dims, MRT_VALUE, NULL);
+    mrt_plan_add_step(g->plan, MRT_K_resize_nearest, &p, &x, 1, &large, 1, "resize");
+    const mrt_slice_params half = {.start = {0, 0, 1, 2}, .step = {1, 1, 2, 3}};
+    const int32_t y = value(g, g->info[x].dtype, c, true);
+    mrt_plan_add_step(g->plan, MRT_K_slice, &half, &large, 1, &y, 1, "slice");
+}
+
 static void build(graph *g) {
     const int64_t dims[4] = {g->n, rnd_in(1, 20), g->h, g->w};
     g->values[g->n_values++] = add(g, rnd_dtype(), 4, dims, MRT_INPUT, NULL);
     add_conv(g);
     for (int i = 0; i < 10; ++i) {
-        switch (rnd() % 7) {
+        switch (rnd() % 10) {
         case 0: add_binary(g, -1); break;
         case 1: add_binary(g, add_mean(g)); break;
         case 2: add_lut(g); break;
         case 3: add_concat(g); break;
         case 4: add_flat(g); break;
+        case 5: add_pool(g); break;
+        case 6: add_slice(g); break;
+        case 7: add_resize(g); break;
         default: add_conv(g); break;
         }
     }

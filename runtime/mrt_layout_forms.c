@@ -1,0 +1,248 @@
+/* Kernels with a channels-last form: what their parameters and constants become. */
+#include "runtime/kernels/kernel_util.h"
+#include "runtime/mrt_layout_private.h"
+#include "runtime/mrt_params.h"
+#include "runtime/mrt_quant.h"
+
+#include <stdlib.h>
+
+/* Turns parameters and constants into those of the stored form; false: the step stays as it is. */
+typedef bool adapt_fn(mrt_derivation *d, mrt_draft *r);
+
+/* The step with stored tensors, as a check of the kernel would see it. */
+static bool passes_check(mrt_derivation *d, const mrt_draft *r) {
+    const mrt_step *step = r->step;
+    mrt_tensor forms[MRT_DRAFT_INPUTS + 1];
+    const mrt_tensor *in[MRT_DRAFT_INPUTS];
+    mrt_tensor *out[1] = {&forms[MRT_DRAFT_INPUTS]};
+    size_t scratch = 0;
+    for (int i = 0; i < step->n_in; ++i) {
+        const int32_t id = step->in[i];
+        in[i] = NULL;
+        if (id >= 0) {
+            forms[i] = mrt_layout_is_value(d, id) ? mrt_layout_stored_form(mrt_layout_info(d, id)) : *mrt_layout_info(d, id);
+            in[i] = &forms[i];
+        }
+    }
+    *out[0] = mrt_layout_stored_form(mrt_layout_info(d, step->out[0]));
+    const mrt_call call = {
+        .in = in, .n_in = step->n_in, .out = out, .n_out = 1, .params = r->params};
+    return mrt_kernel_find(r->kernel)->check(&call, &scratch, NULL) == MRT_OK;
+}
+
+/* A constant of the derived plan in place of input i. */
+static bool replace_constant(mrt_derivation *d, mrt_draft *r, int i, const void *values, size_t bytes) {
+    mrt_tensor t = *mrt_layout_info(d, r->in[i]);
+    t.name = "";
+    t.data = (void *)(uintptr_t)mrt_plan_store(d->plan, values, bytes);
+    r->in[i] = mrt_layout_add_tensor(d, &t, MRT_CONST, -1);
+    return t.data != NULL && r->in[i] >= 0;
+}
+
+/* Bias that takes back the offset of x, the sum of offset * w over each output channel. False when
+ * sums might not fit int32 on the way [acc-bound]. */
+static bool move_offset(mrt_derivation *d, mrt_draft *r) {
+    const mrt_tensor *w = mrt_layout_info(d, r->in[1]);
+    const int32_t *bias = mrt_layout_info(d, r->in[2])->data;
+    const int64_t channels = w->shape.dims[0];
+    const int64_t depth = mrt_shape_count(&w->shape) / channels;
+    const int64_t offset = mrt_layout_offset(mrt_layout_info(d, r->in[0]));
+    const int64_t bound = depth * (255 * 128 + 128 * 128);
+    bool fits = depth <= MRT_ACC32_DEPTH;
+    int32_t *values = malloc((size_t)channels * sizeof values[0]);
+    if (values == NULL) {
+        d->failed = true;
+        return false;
+    }
+    for (int64_t oc = 0; oc < channels; ++oc) {
+        const int8_t *row = (const int8_t *)w->data + oc * depth;
+        int64_t sum = 0;
+        for (int64_t k = 0; k < depth; ++k) {
+            sum += row[k];
+        }
+        fits = fits && bound + (bias[oc] < 0 ? -(int64_t)bias[oc] : bias[oc]) <= INT32_MAX;
+        values[oc] = fits ? (int32_t)(bias[oc] - offset * sum) : 0;
+    }
+    fits = fits && replace_constant(d, r, 2, values, (size_t)channels * sizeof values[0]);
+    free(values);
+    return fits;
+}
+
+static bool adapt_conv(mrt_derivation *d, mrt_draft *r) {
+    mrt_conv_int_params *p = (void *)r->params;
+    const mrt_tensor *x = mrt_layout_info(d, r->in[0]);
+    const mrt_tensor *y = mrt_layout_info(d, r->step->out[0]);
+    const mrt_tensor *w = mrt_layout_info(d, r->in[1]);
+    const bool depthwise = w->shape.dims[1] == 1 && w->shape.dims[0] == x->shape.dims[1];
+    if (mrt_layout_is_value(d, r->in[1]) || mrt_layout_is_value(d, r->in[2]) ||
+        (p->conv.group > 1 && w->shape.dims[1] < 4 && !depthwise)) {
+        return false; /* tiles would be nearly empty */
+    }
+    p->zero_point_in += mrt_layout_offset(x);
+    p->zero_point_out += mrt_layout_offset(y);
+    p->clamp_min += mrt_layout_offset(y);
+    p->clamp_max += mrt_layout_offset(y);
+    r->kernel = MRT_K_conv_nhwc;
+    return passes_check(d, r) && move_offset(d, r);
+}
+
+/* Kernels that take uint8 tensors of any shape: zero points, clamps and axes follow the form. */
+static bool adapt_binary(mrt_derivation *d, mrt_draft *r) {
+    mrt_binary_int_params *p = (void *)r->params;
+    const mrt_tensor *a = mrt_layout_info(d, r->in[0]);
+    const mrt_tensor *b = mrt_layout_info(d, r->in[1]);
+    const mrt_tensor *y = mrt_layout_info(d, r->step->out[0]);
+    if (!mrt_layout_is_value(d, r->in[0]) || !mrt_layout_is_value(d, r->in[1]) || a->shape.rank != y->shape.rank ||
+        b->shape.rank != y->shape.rank) {
+        return false;
+    }
+    p->zero_point_a += mrt_layout_offset(a);
+    p->zero_point_b += mrt_layout_offset(b);
+    p->zero_point_out += mrt_layout_offset(y);
+    p->clamp_min += mrt_layout_offset(y);
+    p->clamp_max += mrt_layout_offset(y);
+    return passes_check(d, r);
+}
+
+static bool adapt_concat(mrt_derivation *d, mrt_draft *r) {
+    mrt_axis_params *p = (void *)r->params;
+    const mrt_tensor *y = mrt_layout_info(d, r->step->out[0]);
+    for (int i = 0; i < r->step->n_in; ++i) {
+        if (!mrt_layout_is_value(d, r->in[i])) {
+            return false;
+        }
+    }
+    p->axis = mrt_layout_axis(y->shape.rank, (int)p->axis);
+    return passes_check(d, r);
+}
+
+static bool adapt_reduce(mrt_derivation *d, mrt_draft *r) {
+    mrt_reduce_params *p = (void *)r->params;
+    const mrt_tensor *x = mrt_layout_info(d, r->in[0]);
+    const mrt_tensor *y = mrt_layout_info(d, r->step->out[0]);
+    int64_t axes = 0;
+    if (y->shape.rank != x->shape.rank) {
+        return false;
+    }
+    for (int i = 0; i < x->shape.rank; ++i) {
+        axes |= (p->axes >> i & 1) << mrt_layout_axis(x->shape.rank, i);
+    }
+    p->axes = axes;
+    p->zero_point_in += mrt_layout_offset(x);
+    p->zero_point_out += mrt_layout_offset(y);
+    return passes_check(d, r);
+}
+
+/* Maximum and average. The row-major kernel has checked what the form does not. */
+static bool adapt_pool(mrt_derivation *d, mrt_draft *r) {
+    mrt_pool_params *p = (void *)r->params;
+    const mrt_tensor *x = mrt_layout_info(d, r->in[0]);
+    const mrt_tensor *y = mrt_layout_info(d, r->step->out[0]);
+    if (p->multiplier == INT32_MIN || x->dtype != y->dtype) {
+        return false;
+    }
+    p->zero_point_in += mrt_layout_offset(x);
+    p->zero_point_out += mrt_layout_offset(y);
+    r->kernel = MRT_K_pool_nhwc;
+    return passes_check(d, r);
+}
+
+/* Steps of scale 1 along the channels, nearest elements along the others. */
+static bool adapt_resize(mrt_derivation *d, mrt_draft *r) {
+    mrt_resize_params *p = (void *)r->params;
+    const mrt_resize_params from = *p;
+    const mrt_tensor *x = mrt_layout_info(d, r->in[0]);
+    for (int i = 0; i < x->shape.rank; ++i) {
+        const int to = mrt_layout_axis(x->shape.rank, i);
+        p->scale[to] = from.scale[i];
+        p->roi_begin[to] = from.roi_begin[i];
+        p->roi_end[to] = from.roi_end[i];
+    }
+    return x->dtype == mrt_layout_info(d, r->step->out[0])->dtype && from.coord != MRT_COORD_TF_CROP &&
+           passes_check(d, r);
+}
+
+static bool adapt_slice(mrt_derivation *d, mrt_draft *r) {
+    mrt_slice_params *p = (void *)r->params;
+    const mrt_slice_params from = *p;
+    const mrt_tensor *x = mrt_layout_info(d, r->in[0]);
+    for (int i = 0; i < x->shape.rank; ++i) {
+        const int to = mrt_layout_axis(x->shape.rank, i);
+        p->start[to] = from.start[i];
+        p->step[to] = from.step[i];
+    }
+    return passes_check(d, r);
+}
+
+/* The table is indexed by the stored byte and gives the stored byte. */
+static bool adapt_lut(mrt_derivation *d, mrt_draft *r) {
+    const mrt_tensor *table = mrt_layout_info(d, r->in[1]);
+    const int flip_in = mrt_layout_offset(mrt_layout_info(d, r->in[0]));
+    const int flip_out = mrt_layout_offset(mrt_layout_info(d, r->step->out[0]));
+    uint8_t values[256];
+    if (mrt_layout_is_value(d, r->in[1]) || table->data == NULL || mrt_shape_count(&table->shape) != 256 ||
+        !mrt_layout_is_byte(table)) {
+        return false;
+    }
+    for (int i = 0; i < 256; ++i) {
+        values[i] = (uint8_t)(((const uint8_t *)table->data)[i ^ flip_in] ^ flip_out);
+    }
+    if (!replace_constant(d, r, 1, values, sizeof values)) {
+        return false;
+    }
+    d->plan->tensors[r->in[1]].info.dtype = MRT_U8;
+    return true;
+}
+
+/* Kernels that can work on stored forms. */
+static const struct {
+    uint16_t kernel;
+    bool begins; /* worth a conversion of its inputs; others only follow */
+    adapt_fn *adapt;
+} forms_of[] = {
+    {MRT_K_conv_int, true, adapt_conv},     {MRT_K_add_int, false, adapt_binary},
+    {MRT_K_mul_int, false, adapt_binary},   {MRT_K_concat, false, adapt_concat},
+    {MRT_K_reduce_int, false, adapt_reduce}, {MRT_K_lut_8, false, adapt_lut},
+    {MRT_K_pool_max, false, adapt_pool},     {MRT_K_pool_avg_int, false, adapt_pool},
+    {MRT_K_resize_nearest, false, adapt_resize}, {MRT_K_slice, false, adapt_slice},
+};
+
+static int find_form(const mrt_step *step) {
+    for (size_t i = 0; i < sizeof forms_of / sizeof forms_of[0]; ++i) {
+        if (step->kernel->code == forms_of[i].kernel) {
+            return (int)i;
+        }
+    }
+    return -1;
+}
+
+bool mrt_layout_has_form(const mrt_step *step, bool *out_begins) {
+    const int form = find_form(step);
+    *out_begins = form >= 0 && forms_of[form].begins;
+    return form >= 0;
+}
+
+bool mrt_layout_adapt(mrt_derivation *d, mrt_draft *r) {
+    return forms_of[find_form(r->step)].adapt(d, r);
+}
+
+/* The kernel that takes the step as it is with prepared constants, else its own. */
+uint16_t mrt_layout_packed_kernel(const mrt_derivation *d, const mrt_step *step) {
+    const mrt_tensor *in[MRT_DRAFT_INPUTS];
+    size_t scratch = 0;
+    if (step->kernel->code != MRT_K_matmul_int || !mrt_layout_is_value(d, step->in[0]) ||
+        mrt_plan_is_live(d->source, step->in[0])) {
+        return step->kernel->code;
+    }
+    for (int i = 0; i < step->n_in; ++i) {
+        in[i] = step->in[i] >= 0 ? mrt_layout_info(d, step->in[i]) : NULL;
+    }
+    mrt_tensor y = *mrt_layout_info(d, step->out[0]);
+    mrt_tensor *out[1] = {&y};
+    const mrt_call call = {
+        .in = in, .n_in = step->n_in, .out = out, .n_out = 1, .params = step->params};
+    const bool fits =
+        mrt_kernel_find(MRT_K_matmul_packed)->check(&call, &scratch, NULL) == MRT_OK;
+    return fits ? MRT_K_matmul_packed : step->kernel->code;
+}
+
