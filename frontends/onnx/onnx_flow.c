@@ -161,6 +161,13 @@ static mica_status unroll(mica_onnx_node *node, loop *l, int64_t trips) {
 mica_status mica_onnx_convert_loop(mica_onnx_node *node) {
     const size_t n_in = mica_onnx_n_in(node), n_out = mica_onnx_n_out(node);
     mica_arena *arena = node->importer->arena;
+    if (n_in < 2) {
+        return mica_onnx_error(node, "%zu inputs, expected 2 or more", n_in);
+    }
+    if (mica_onnx_in_name(node, 0)[0] == '\0' && mica_onnx_in_name(node, 1)[0] == '\0') {
+        return mica_onnx_error(node, "it has no bound: expected a trip count (input 0) or a condition "
+                                     "(input 1), found neither");
+    }
     loop l = {.body = mica_onnx_attr_graph(node, "body"), .n_carried = n_in - 2};
     const int64_t trips = mica_onnx_const_i64(node, 0, INT64_MAX);
     MICA_TRY(mica_onnx_finish(node));

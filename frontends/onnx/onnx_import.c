@@ -9,7 +9,7 @@
 #include <string.h>
 
 /* Unrolled loops may convert this many nodes in all. */
-static const size_t MAX_NODES = 2000000;
+static const size_t MAX_NODES = 500000;
 /* Results of the whole, elements of sequences counted one by one. */
 static const size_t MAX_OUTPUTS = 65536;
 

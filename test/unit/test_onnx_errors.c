@@ -204,6 +204,47 @@ START_TEST(cuts) {
                   "the model has no tensor 'fetures'; did you mean 'features'?");
     model_refuses(&m, &(mica_onnx_options){.input_names = wrong, .n_input_names = 1},
                   "the model has no tensor 'fetures' to become an input; did you mean 'features'?");
+    model_refuses(&m, &(mica_onnx_options){.truncate_names = wrong, .n_truncate_names = 1},
+                  "the model has no tensor 'fetures'; did you mean 'features'?");
+}
+END_TEST
+
+/* x -> a -> b -> y, and a -> y around b */
+START_TEST(cuts_that_do_not_separate) {
+    static const char *const b[] = {"b"}, *const both[] = {"b", "a"}, *const w[] = {"w"};
+    model_input(&m, "x", FLOAT_TYPE, 2);
+    model_node(&m, "Relu", "n1", "x", "a");
+    model_node(&m, "Sin", "n2", "a", "b");
+    model_node(&m, "Add", "n3", "a,b", "y");
+    model_output(&m, "y");
+    model_refuses(&m, &(mica_onnx_options){.truncate_names = b, .n_truncate_names = 1},
+                  "the cut does not separate inputs from outputs: 'x' -> 'a' -> 'y' goes around it; "
+                  "add 'a' to the tensors to cut at");
+    model_refuses(&m, &(mica_onnx_options){.input_names = b, .n_input_names = 1,
+                                           .input_shapes = "b:[2]"},
+                  "the outputs still depend on input 'x': 'x' -> 'n1' -> 'n3'; add 'x' or a tensor on "
+                  "this path to the input names");
+    ck_assert(model_import(&m, &(mica_onnx_options){.truncate_names = both, .n_truncate_names = 2}));
+    ck_assert_uint_eq(model_count(&m, "top.Cut"), 2);
+    ck_assert(model_import(&m, &(mica_onnx_options){.input_names = both, .n_input_names = 2,
+                                                    .input_shapes = "[2],[2]"}));
+    model_zeros(&m, "w", 2);
+    model_node(&m, "Neg", "n4", "w", "z");
+    model_output(&m, "z");
+    model_refuses(&m, &(mica_onnx_options){.truncate_names = w, .n_truncate_names = 1},
+                  "cannot cut at 'w': no output depends on it");
+}
+END_TEST
+
+START_TEST(loops_without_bound) {
+    Onnx__NodeProto *node = one_node("Loop", "x");
+    Onnx__GraphProto *body = mica_arena_alloc(m.arena, sizeof *body);
+    onnx__graph_proto__init(body);
+    model_attr(&m, node, "body", ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__GRAPH)->g = body;
+    refuses("node 'n' (Loop, opset 13): 1 inputs, expected 2 or more");
+    node->input = mica_split(m.arena, ",,x", ',', &node->n_input);
+    refuses("node 'n' (Loop, opset 13): it has no bound: expected a trip count (input 0) or a "
+            "condition (input 1), found neither");
 }
 END_TEST
 
@@ -386,7 +427,8 @@ END_TEST
 
 int main(void) {
     const TTest *const all[] = {files, large_file, nesting, damaged_files, versions,
-                                       operators, graph, cuts, inputs, initializers,
+                                       operators, graph, cuts, cuts_that_do_not_separate,
+                                       loops_without_bound, inputs, initializers,
                                        constant_inputs, attributes, axes, shapes,
                                        large_constants};
     Suite *suite = suite_create("onnx_errors");
