@@ -57,8 +57,12 @@ static bool read_product(reading *r, const mica_op *op, int depth, slopes *out) 
 
 static bool read_two(reading *r, const mica_op *op, int depth, slopes *out) {
     slopes b;
-    if (!read_slopes(r, mica_op_operand(op, 0), depth, out) ||
-        !read_slopes(r, mica_op_operand(op, 1), depth, &b)) {
+    if (!read_slopes(r, mica_op_operand(op, 0), depth, out)) {
+        return false;
+    }
+    if (mica_op_operand(op, 1) == mica_op_operand(op, 0)) {
+        b = *out; /* sums of a tensor with itself would double the work at each step */
+    } else if (!read_slopes(r, mica_op_operand(op, 1), depth, &b)) {
         return false;
     }
     if (mica_op_is(op, "top.Max") || mica_op_is(op, "top.Min")) {
