@@ -6,7 +6,8 @@
 
 #define MICA_PATTERN_FAMILIES(X)                                                                   \
     X(shape) X(arith) X(activation) X(expr) X(slope) X(softmax) X(conv) X(matmul) X(norm) X(rms)   \
-    X(group) X(chain) X(concat) X(parts) X(affine) X(attention) X(rotary) X(expand) X(permute) X(blocks)
+    X(group) X(chain) X(concat) X(parts) X(affine) X(attention) X(rotary) X(expand) X(permute)          \
+    X(blocks)
 
 #define X(family)                                                                                  \
     extern const mica_pattern mica_patterns_##family[];                                            \
