@@ -36,7 +36,7 @@ static const small_format formats[] = {
 
 static small_format find(mrt_dtype dtype) {
     const size_t code = (size_t)dtype;
-    return code < sizeof formats / sizeof formats[0] ? formats[code] : (small_format){NOT_SMALL};
+    return code < sizeof formats / sizeof formats[0] ? formats[code] : (small_format){.kind = NOT_SMALL};
 }
 
 int mrt_small_bits(mrt_dtype dtype) {
