@@ -286,10 +286,10 @@ START_TEST(test_errors) {
     check_error(float_text, NULL, 0, "needs constant 'w', which is not among the weights");
     check_error(float_text, narrow, 1, "the weights hold 4 bytes of <f4");
     check_error(float_text, other, 1, "the weights hold 8 bytes of <i4");
-    check_error("func.func @main(%x: tensor<3xf32> loc(\"x\")) -> tensor<1xi64> {\n"
-                "  %1 = \"top.Shape\"(%x) : (tensor<3xf32>) -> tensor<1xi64> loc(\"y\")\n"
-                "  return %1 : tensor<1xi64> loc(unknown)\n} loc(unknown)\n",
-                NULL, 0, "'top.Shape' op has no executable form");
+    check_error("func.func @main(%x: tensor<1xi64> loc(\"x\")) -> tensor<4xf32> {\n"
+                "  %1 = \"top.ConstantFill\"(%x) : (tensor<1xi64>) -> tensor<4xf32> loc(\"y\")\n"
+                "  return %1 : tensor<4xf32> loc(unknown)\n} loc(unknown)\n",
+                NULL, 0, "'top.ConstantFill' op has no executable form");
     check_error("func.func @main(%x: tensor<3xf32> loc(\"x\")) -> tensor<4xf32> {\n"
                 "  %1 = \"top.Relu\"(%x) : (tensor<3xf32>) -> tensor<4xf32> loc(\"y\")\n"
                 "  return %1 : tensor<4xf32> loc(unknown)\n} loc(unknown)\n",
