@@ -73,6 +73,19 @@ static mica_status check_expected(mica_module *module, const int64_t *expected, 
     return status;
 }
 
+/* Permutes move only when functions and norms have been recognized: they would end up between their parts. */
+static mica_status canonicalize_in_place(mica_module *module, const mica_rewrite_options *rewrite) {
+    mica_rewrite_options first = *rewrite;
+    const char **disabled = mica_arena_alloc(module->arena, (rewrite->n_disabled + 1) * sizeof *disabled);
+    for (size_t i = 0; i < rewrite->n_disabled; ++i) {
+        disabled[i] = rewrite->disabled[i];
+    }
+    disabled[rewrite->n_disabled] = "move-permutes";
+    first.disabled = disabled;
+    first.n_disabled = rewrite->n_disabled + 1;
+    return mica_top_canonicalize(module, &first);
+}
+
 mica_status mica_top_optimize(mica_module *module, const mica_optimize_options *options) {
     size_t count = 0;
     const mica_pattern *patterns = mica_top_patterns(module, &count);
@@ -85,7 +98,7 @@ mica_status mica_top_optimize(mica_module *module, const mica_optimize_options *
     int64_t *expected = mica_arena_alloc(module->arena, (count + 1) * sizeof *expected);
     MICA_TRY(read_expected(module, options != NULL ? options->expected : NULL, patterns, count, expected));
     MICA_TRY(mica_pass_top_cse(module, NULL));
-    MICA_TRY(mica_top_canonicalize(module, &rewrite));
+    MICA_TRY(canonicalize_in_place(module, &rewrite));
     /* Constants that patterns made may fold further operands. */
     MICA_TRY(mica_top_canonicalize(module, &rewrite));
     MICA_TRY(mica_pass_top_cse(module, NULL));
