@@ -4,6 +4,8 @@
 
 #include "runtime/kernels/tile_isa.h"
 
+#include <stdio.h>
+
 enum { MAX_TENSORS = 128, CHANNELS_MAX = 80 };
 
 /* A random plan in the making; values keep one spatial size. */
