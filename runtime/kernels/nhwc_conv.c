@@ -153,7 +153,8 @@ static void run_task(void *context, int64_t task) {
                                   c->shift + at,
                                   c->zero_point,
                                   c->low,
-                                  c->high};
+                                  c->high,
+                                  c->narrow};
         tile.w = (const char *)c->w + (size_t)(g * c->blocks + b) * c->block_bytes;
         for (int64_t line = line0; line < line1; ++line) {
             const int64_t from = mrt_nhwc_line(c, line) + piece * p->stride[2] * p->channels +

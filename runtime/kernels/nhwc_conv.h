@@ -27,6 +27,7 @@ typedef struct mrt_nhwc_conv {
     const int32_t *base, *multiplier, *shift; /* [group][columns] */
     const void *w;             /* [group][blocks] */
     int32_t zero_point, low, high; /* of y */
+    bool narrow;               /* see mrt_tile_end */
 } mrt_nhwc_conv;
 
 /* Constants in their plain form. */

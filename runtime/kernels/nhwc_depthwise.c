@@ -27,7 +27,8 @@ static void run_task(void *context, int64_t task) {
                               c->shift + channel,
                               c->zero_point,
                               c->low,
-                              c->high};
+                              c->high,
+                              c->narrow};
     mrt_tile_depthwise d = {.tap = c->run,
                             .groups = (int)c->quads,
                             .w = (const char *)c->w +

@@ -219,6 +219,21 @@ static void pack_block(void *context, int64_t index) {
     }
 }
 
+/* True when the short form of the requantization gives the same integers. */
+static bool is_narrow_end(const mrt_conv_plan *p, const mrt_nhwc_constants *from) {
+    for (int64_t oc = 0; oc < p->out_channels; ++oc) {
+        const int64_t base = from->base[oc];
+        const int64_t bound = p->depth * 255 * 128 + (base < 0 ? -base : base);
+        const int64_t multiplier = from->multiplier[oc];
+        const int32_t shift = from->shift[oc];
+        if (shift < 32 || shift > 50 || bound > INT32_MAX ||
+            (bound * (multiplier < 0 ? -multiplier : multiplier)) >> shift > INT32_MAX - 512) {
+            return false;
+        }
+    }
+    return true;
+}
+
 size_t mrt_nhwc_pack(const mrt_nhwc_conv *conv, const mrt_nhwc_constants *from, mrt_pool *pool,
                      void *packed) {
     mrt_nhwc_conv c = *conv;
@@ -247,6 +262,7 @@ size_t mrt_nhwc_pack(const mrt_nhwc_conv *conv, const mrt_nhwc_constants *from, 
         multiplier[at] = from->multiplier[oc];
         shift[at] = from->shift[oc];
     }
+    c.narrow = is_narrow_end(p, from);
     c.run = run;
     c.base = base;
     c.multiplier = multiplier;

@@ -102,8 +102,39 @@ TARGET_INLINE end16 load_end(const mrt_tile_end *e, int at) {
     return r;
 }
 
+/* The short form: the high halves of the products hold all that matters. */
+TARGET_INLINE void finish_narrow(const mrt_tile_end *e, const int32_t *c, size_t c_stride,
+                                 int rows, uint8_t *y, size_t y_stride, int columns) {
+    const __m512i low = _mm512_set1_epi32(e->low);
+    const __m512i high = _mm512_set1_epi32(e->high);
+    const __m512i zero_point = _mm512_set1_epi64(e->zero_point);
+    for (int at = 0; at < columns; at += 16) {
+        end16 p = load_end(e, at);
+        const __mmask16 live = (__mmask16)(columns - at >= 16 ? 0xffff : (1 << (columns - at)) - 1);
+        const __m512i shift =
+            _mm512_sub_epi32(_mm512_loadu_si512(e->shift + at), _mm512_set1_epi32(32));
+        p.add_even = _mm512_add_epi64(p.add_even, _mm512_sllv_epi64(zero_point, p.shift_even));
+        p.add_odd = _mm512_add_epi64(p.add_odd, _mm512_sllv_epi64(zero_point, p.shift_odd));
+        for (int r = 0; r < rows; ++r) {
+            const __m512i v =
+                _mm512_add_epi32(_mm512_loadu_si512(c + (size_t)r * c_stride + at), p.base);
+            const __m512i even = _mm512_add_epi64(_mm512_mul_epi32(v, p.multiplier), p.add_even);
+            const __m512i odd = _mm512_add_epi64(
+                _mm512_mul_epi32(_mm512_srli_epi64(v, 32), p.multiplier_odd), p.add_odd);
+            __m512i q = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
+            q = _mm512_srav_epi32(q, shift);
+            q = _mm512_min_epi32(_mm512_max_epi32(q, low), high);
+            _mm_mask_storeu_epi8(y + (size_t)r * y_stride + at, live, _mm512_cvtepi32_epi8(q));
+        }
+    }
+}
+
 TARGET static void finish(const mrt_tile_end *e, const int32_t *c, size_t c_stride, int rows,
                           uint8_t *y, size_t y_stride, int columns) {
+    if (e->narrow) {
+        finish_narrow(e, c, c_stride, rows, y, y_stride, columns);
+        return;
+    }
     const __m512i low = _mm512_set1_epi64((int64_t)e->low - e->zero_point);
     const __m512i high = _mm512_set1_epi64((int64_t)e->high - e->zero_point);
     const __m512i zero_point = _mm512_set1_epi32(e->zero_point);
