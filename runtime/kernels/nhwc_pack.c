@@ -226,7 +226,7 @@ static bool is_narrow_end(const mrt_conv_plan *p, const mrt_nhwc_constants *from
         const int64_t bound = p->depth * 255 * 128 + (base < 0 ? -base : base);
         const int64_t multiplier = from->multiplier[oc];
         const int32_t shift = from->shift[oc];
-        if (shift < 32 || shift > 50 || bound > INT32_MAX ||
+        if (shift < 32 || bound > INT32_MAX ||
             (bound * (multiplier < 0 ? -multiplier : multiplier)) >> shift > INT32_MAX - 512) {
             return false;
         }

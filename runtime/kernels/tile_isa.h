@@ -43,7 +43,7 @@ typedef struct mrt_tile {
 typedef struct mrt_tile_end {
     const int32_t *base, *multiplier, *shift;
     int32_t zero_point, low, high;
-    bool narrow; /* of every column: 32 <= shift <= 50, and results before the clamp fit int32 */
+    bool narrow; /* of every column: shift >= 32, and results before the clamp fit int32 */
 } mrt_tile_end;
 
 /* y = clamp(zero_point + half_up(a * multiplier_a + b * multiplier_b, shift)) [add-int]; |a|, |b| <=

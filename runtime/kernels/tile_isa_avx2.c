@@ -107,22 +107,20 @@ TARGET_INLINE void store_bytes(uint8_t *y, __m256i a, __m256i b, int64_t count) 
 
 /* The short form: the high halves of the products hold all that matters. */
 TARGET_INLINE __m256i requant8_narrow(const mrt_tile_end *e, const int32_t *c, int at) {
-    const __m256i zero_point = _mm256_set1_epi64x(e->zero_point);
     const __m256i one = _mm256_set1_epi64x(1);
     const __m256i v = _mm256_add_epi32(load(c + at), load(e->base + at));
     const __m256i m = load(e->multiplier + at);
     const __m256i shift = load(e->shift + at);
     const __m256i shift_even = _mm256_and_si256(shift, _mm256_set1_epi64x(0xff));
     const __m256i shift_odd = _mm256_srli_epi64(shift, 32);
-    /* 2^shift / 2 + zero_point * 2^shift */
-    const __m256i twice = _mm256_add_epi64(_mm256_slli_epi64(zero_point, 1), one);
-    const __m256i add_even = _mm256_sllv_epi64(twice, _mm256_sub_epi64(shift_even, one));
-    const __m256i add_odd = _mm256_sllv_epi64(twice, _mm256_sub_epi64(shift_odd, one));
+    const __m256i add_even = _mm256_sllv_epi64(one, _mm256_sub_epi64(shift_even, one));
+    const __m256i add_odd = _mm256_sllv_epi64(one, _mm256_sub_epi64(shift_odd, one));
     const __m256i even = _mm256_add_epi64(_mm256_mul_epi32(v, m), add_even);
     const __m256i odd = _mm256_add_epi64(
         _mm256_mul_epi32(_mm256_srli_epi64(v, 32), _mm256_srli_epi64(m, 32)), add_odd);
     __m256i q = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xaa);
     q = _mm256_srav_epi32(q, _mm256_sub_epi32(shift, _mm256_set1_epi32(32)));
+    q = _mm256_add_epi32(q, _mm256_set1_epi32(e->zero_point));
     q = _mm256_max_epi32(q, _mm256_set1_epi32(e->low));
     return _mm256_min_epi32(q, _mm256_set1_epi32(e->high));
 }

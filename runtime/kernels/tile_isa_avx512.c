@@ -102,19 +102,26 @@ TARGET_INLINE end16 load_end(const mrt_tile_end *e, int at) {
     return r;
 }
 
+/* The low bytes of 16 values, at most `count` of them. */
+TARGET_INLINE void store_bytes(uint8_t *y, __m512i q, int64_t count) {
+    const __m128i bytes = _mm512_cvtepi32_epi8(q);
+    if (count >= 16) {
+        _mm_storeu_si128((__m128i *)y, bytes);
+    } else {
+        _mm_mask_storeu_epi8(y, (__mmask16)((1 << count) - 1), bytes);
+    }
+}
+
 /* The short form: the high halves of the products hold all that matters. */
 TARGET_INLINE void finish_narrow(const mrt_tile_end *e, const int32_t *c, size_t c_stride,
                                  int rows, uint8_t *y, size_t y_stride, int columns) {
     const __m512i low = _mm512_set1_epi32(e->low);
     const __m512i high = _mm512_set1_epi32(e->high);
-    const __m512i zero_point = _mm512_set1_epi64(e->zero_point);
+    const __m512i zero_point = _mm512_set1_epi32(e->zero_point);
     for (int at = 0; at < columns; at += 16) {
-        end16 p = load_end(e, at);
-        const __mmask16 live = (__mmask16)(columns - at >= 16 ? 0xffff : (1 << (columns - at)) - 1);
+        const end16 p = load_end(e, at);
         const __m512i shift =
             _mm512_sub_epi32(_mm512_loadu_si512(e->shift + at), _mm512_set1_epi32(32));
-        p.add_even = _mm512_add_epi64(p.add_even, _mm512_sllv_epi64(zero_point, p.shift_even));
-        p.add_odd = _mm512_add_epi64(p.add_odd, _mm512_sllv_epi64(zero_point, p.shift_odd));
         for (int r = 0; r < rows; ++r) {
             const __m512i v =
                 _mm512_add_epi32(_mm512_loadu_si512(c + (size_t)r * c_stride + at), p.base);
@@ -122,9 +129,9 @@ TARGET_INLINE void finish_narrow(const mrt_tile_end *e, const int32_t *c, size_t
             const __m512i odd = _mm512_add_epi64(
                 _mm512_mul_epi32(_mm512_srli_epi64(v, 32), p.multiplier_odd), p.add_odd);
             __m512i q = _mm512_mask_shuffle_epi32(odd, 0x5555, even, _MM_PERM_DDBB);
-            q = _mm512_srav_epi32(q, shift);
+            q = _mm512_add_epi32(_mm512_srav_epi32(q, shift), zero_point);
             q = _mm512_min_epi32(_mm512_max_epi32(q, low), high);
-            _mm_mask_storeu_epi8(y + (size_t)r * y_stride + at, live, _mm512_cvtepi32_epi8(q));
+            store_bytes(y + (size_t)r * y_stride + at, q, columns - at);
         }
     }
 }
@@ -140,7 +147,6 @@ TARGET static void finish(const mrt_tile_end *e, const int32_t *c, size_t c_stri
     const __m512i zero_point = _mm512_set1_epi32(e->zero_point);
     for (int at = 0; at < columns; at += 16) {
         const end16 p = load_end(e, at);
-        const __mmask16 live = (__mmask16)(columns - at >= 16 ? 0xffff : (1 << (columns - at)) - 1);
         for (int r = 0; r < rows; ++r) {
             const __m512i v =
                 _mm512_add_epi32(_mm512_loadu_si512(c + (size_t)r * c_stride + at), p.base);
@@ -152,8 +158,8 @@ TARGET static void finish(const mrt_tile_end *e, const int32_t *c, size_t c_stri
             even = _mm512_min_epi64(_mm512_max_epi64(even, low), high);
             odd = _mm512_min_epi64(_mm512_max_epi64(odd, low), high);
             const __m512i q = _mm512_mask_shuffle_epi32(even, 0xaaaa, odd, _MM_PERM_CCAA);
-            const __m128i bytes = _mm512_cvtepi32_epi8(_mm512_add_epi32(q, zero_point));
-            _mm_mask_storeu_epi8(y + (size_t)r * y_stride + at, live, bytes);
+            store_bytes(y + (size_t)r * y_stride + at, _mm512_add_epi32(q, zero_point),
+                        columns - at);
         }
     }
 }
@@ -172,13 +178,10 @@ TARGET_INLINE void store_lanes(int32_t *acc, __m512i a, __m512i b, __m512i c, __
 }
 
 VNNI static void depthwise_u8(const mrt_tile_depthwise *d, int32_t *acc) {
-    __m512i sum[4];
+    __m512i sum0 = _mm512_setzero_si512(), sum1 = sum0, sum2 = sum0, sum3 = sum0;
     const char *w = d->w;
-    for (int i = 0; i < 4; ++i) {
-        sum[i] = _mm512_setzero_si512();
-    }
-    for (int g = 0; g < d->groups; ++g, w += 4 * MRT_DEPTHWISE_BLOCK) {
-        const int64_t *tap = d->tap + 4 * g;
+    const int64_t *tap = d->tap;
+    for (const int64_t *end = tap + 4 * d->groups; tap < end; tap += 4, w += 256) {
         const __m512i x0 = _mm512_loadu_si512(d->x + tap[0]);
         const __m512i x1 = _mm512_loadu_si512(d->x + tap[1]);
         const __m512i x2 = _mm512_loadu_si512(d->x + tap[2]);
@@ -187,12 +190,12 @@ VNNI static void depthwise_u8(const mrt_tile_depthwise *d, int32_t *acc) {
         const __m512i high01 = _mm512_unpackhi_epi8(x0, x1);
         const __m512i low23 = _mm512_unpacklo_epi8(x2, x3);
         const __m512i high23 = _mm512_unpackhi_epi8(x2, x3);
-        sum[0] = dot_u8(sum[0], _mm512_unpacklo_epi16(low01, low23), _mm512_loadu_si512(w + 0));
-        sum[1] = dot_u8(sum[1], _mm512_unpackhi_epi16(low01, low23), _mm512_loadu_si512(w + 64));
-        sum[2] = dot_u8(sum[2], _mm512_unpacklo_epi16(high01, high23), _mm512_loadu_si512(w + 128));
-        sum[3] = dot_u8(sum[3], _mm512_unpackhi_epi16(high01, high23), _mm512_loadu_si512(w + 192));
+        sum0 = dot_u8(sum0, _mm512_unpacklo_epi16(low01, low23), _mm512_loadu_si512(w));
+        sum1 = dot_u8(sum1, _mm512_unpackhi_epi16(low01, low23), _mm512_loadu_si512(w + 64));
+        sum2 = dot_u8(sum2, _mm512_unpacklo_epi16(high01, high23), _mm512_loadu_si512(w + 128));
+        sum3 = dot_u8(sum3, _mm512_unpackhi_epi16(high01, high23), _mm512_loadu_si512(w + 192));
     }
-    store_lanes(acc, sum[0], sum[1], sum[2], sum[3]);
+    store_lanes(acc, sum0, sum1, sum2, sum3);
 }
 
 TARGET static void depthwise_i16(const mrt_tile_depthwise *d, int32_t *acc) {
