@@ -51,7 +51,7 @@ static mica_status run(const settings *s, mica_context *context, mica_error *err
                                          .method = name,
                                          .histogram_bins = MICA_HISTOGRAM_BINS,
                                          .samples = statistics.samples};
-        mica_cali_table *table = mica_make_table(&statistics, method);
+        mica_cali_table *table = mica_make_table(&statistics, method, tool_threads(s->threads));
         status = mica_cali_table_write(table, s->table, &header, err);
         char arena_text[16];
         char peak_text[16];

@@ -23,7 +23,8 @@ typedef struct mica_statistics {
 } mica_statistics;
 
 /* Runs all samples through function main of a top module. Memory: the plan's arena and one histogram
- * per tensor, whatever the number of samples; results do not depend on threads or sample order.
+ * per tensor for each thread, whatever the number of samples (arenas of more than 128 MiB: one for all
+ * threads); results do not depend on threads or sample order. Of several bad samples the first is told.
  * Progress with ETA goes to stderr unless `quiet`. Errors: unreadable sample, tensor with values that
  * are not finite (names sample and tensor). */
 mica_status mica_collect_statistics(mica_module *module, const mica_dataset *dataset, int threads,
@@ -31,6 +32,7 @@ mica_status mica_collect_statistics(mica_module *module, const mica_dataset *dat
 void mica_statistics_free(mica_statistics *statistics);
 
 /* One row per tensor by `method`. Network inputs and outputs keep their whole range. */
-mica_cali_table *mica_make_table(const mica_statistics *statistics, const mica_method *method);
+mica_cali_table *mica_make_table(const mica_statistics *statistics, const mica_method *method,
+                                 int threads);
 
 #endif

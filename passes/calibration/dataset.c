@@ -23,8 +23,17 @@ typedef struct sample {
     size_t n_files;
 } sample;
 
+/* What images become for one input; found out once, since threads that read samples must not use the
+ * context. */
+typedef struct image_rule {
+    mica_preprocess preprocess;
+    mica_status status;
+    mica_error error;
+} image_rule;
+
 struct mica_dataset {
     mica_arena *arena;
+    image_rule *rules; /* per input */
     const mica_op **inputs; /* top.Input ops */
     size_t n_inputs;
     mica_map *names; /* of all tensors */
@@ -49,8 +58,11 @@ static mica_dataset *dataset_of(mica_module *module, mica_error *err) {
     d->arena = mica_arena_create();
     d->names = mica_map_create();
     d->inputs = mica_arena_alloc(d->arena, (mica_func_body(func)->n_args + 1) * sizeof *d->inputs);
+    d->rules = mica_arena_alloc(d->arena, (mica_func_body(func)->n_args + 1) * sizeof *d->rules);
     for (const mica_op *op = mica_func_body(func)->first; op != NULL; op = op->next) {
         if (mica_op_is(op, "top.Input") && d->n_inputs < mica_func_body(func)->n_args) {
+            image_rule *rule = &d->rules[d->n_inputs];
+            rule->status = mica_preprocess_of(op, &rule->preprocess, &rule->error);
             d->inputs[d->n_inputs++] = op;
         }
         for (uint32_t i = 0; i < op->n_results; ++i) {
@@ -304,13 +316,16 @@ static mica_status read_npz(const mica_dataset *d, const char *file, mrt_tensor 
 
 static mica_status read_image(const mica_dataset *d, size_t i, const char *file, mrt_tensor *input,
                               mica_error *err) {
-    mica_preprocess p;
+    const image_rule *rule = &d->rules[i];
     if (input->dtype != MRT_F32) {
         return mica_fail(err, "sample '%s': input '%s' is %s, an image needs f32", file,
                          mica_loc_get_name(d->inputs[i]->loc), mrt_dtype_name(input->dtype));
     }
-    MICA_TRY(mica_preprocess_of(d->inputs[i], &p, err));
-    return mica_preprocess_image(&p, file, input->data, err);
+    if (rule->status != MICA_OK) {
+        *err = rule->error;
+        return rule->status;
+    }
+    return mica_preprocess_image(&rule->preprocess, file, input->data, err);
 }
 
 mica_status mica_dataset_read(const mica_dataset *dataset, size_t i, mrt_tensor *const *inputs,

@@ -3,6 +3,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "passes/calibration/histogram_bins.h"
 #include "runtime/mrt_clones.h"
 #include "utils/arena.h"
 
@@ -10,24 +11,35 @@ enum {
     BINS = MICA_HISTOGRAM_BINS,
     HALF = BINS / 2,
     MIN_EXPONENT = -100, /* values below 2^-100 all fall into the bin at 0 */
-    LANES = 16,          /* fixed pieces of a tensor: counts add up the same in any order */
-    WAYS = 4,            /* counters per bin and lane, so that equal values do not wait for each other */
-    BLOCK = 512,
-    LANE_MINIMUM = 1 << 15,
+    WAYS = 4,            /* counters per bin, so that equal values do not wait for each other */
+    BLOCK = 1024,
+    LANES = 4,           /* pieces of a tensor when a pool helps */
+    PARALLEL_MINIMUM = 1 << 16,
 };
 
+/* What was counted since the last time it was moved into a histogram. */
 typedef struct lane {
-    uint32_t ways[WAYS][BINS];
-    uint64_t zeros, nonfinite;
-    float min, max;
+    uint16_t ways[WAYS][BINS]; /* all 0 between the calls */
+    uint16_t bins[BLOCK + 32];
+    int64_t most_per_way; /* bound of every counter */
+    uint64_t count, zeros;
+    uint64_t unwritten; /* zeros that no counter has */
+    float low, high;
+    float inverse; /* 1 / width, a power of two: the product is exact */
 } lane;
 
 struct mica_histogram_scratch {
     lane lanes[LANES];
+    mica_histogram parts[LANES];
 };
 
 mica_histogram_scratch *mica_histogram_scratch_create(void) {
-    return mica_alloc(sizeof(mica_histogram_scratch));
+    mica_histogram_scratch *scratch = mica_alloc(sizeof *scratch);
+    for (int i = 0; i < LANES; ++i) {
+        scratch->lanes[i].low = INFINITY;
+        scratch->lanes[i].high = -INFINITY;
+    }
+    return scratch;
 }
 
 void mica_histogram_scratch_destroy(mica_histogram_scratch *scratch) { mica_free(scratch); }
@@ -92,135 +104,6 @@ static void make_room(mica_histogram *h, float min, float max) {
     }
 }
 
-/* --- counting ---------------------------------------------------------------------------------- */
-
-typedef struct count_job {
-    const float *x;
-    int64_t n;
-    int lanes;
-    lane *scratch;
-    float inverse; /* 1 / width, a power of two: the product is exact */
-    int32_t offset;
-} count_job;
-
-static int64_t lane_begin(const count_job *job, int64_t i) { return job->n * i / job->lanes; }
-
-/* Range of the finite values; not-finite ones are counted by the difference to themselves. */
-MRT_CLONES static void scan_range(const float *x, int64_t n, float *out_min, float *out_max,
-                                  int64_t *out_bad) {
-    float low = INFINITY;
-    float high = -INFINITY;
-    int64_t bad = 0;
-    for (int64_t i = 0; i < n; ++i) {
-        const float v = x[i];
-        const int is_finite = v - v == 0.0f;
-        const float a = is_finite ? v : INFINITY;
-        const float b = is_finite ? v : -INFINITY;
-        low = a < low ? a : low;
-        high = b > high ? b : high;
-        bad += !is_finite;
-    }
-    *out_min = low;
-    *out_max = high;
-    *out_bad = bad;
-}
-
-static void range_tile(void *context, int64_t tile) {
-    const count_job *job = context;
-    lane *mine = &job->scratch[tile];
-    const int64_t begin = lane_begin(job, tile);
-    int64_t bad = 0;
-    scan_range(job->x + begin, lane_begin(job, tile + 1) - begin, &mine->min, &mine->max, &bad);
-    mine->nonfinite = (uint64_t)bad;
-}
-
-/* Bin numbers of a block; -1 for values that are not finite. floor of a product by a power of two. */
-MRT_CLONES static void bin_block(const float *x, int n, float inverse, int32_t offset,
-                                 int32_t *bin) {
-    for (int i = 0; i < n; ++i) {
-        const float v = x[i];
-        const int is_finite = v - v == 0.0f;
-        const float t = is_finite ? v * inverse : 0.0f;
-        const int32_t toward_zero = (int32_t)t;
-        /* The product of a tiny negative number may underflow to -0, whose floor is -1 all the same. */
-        const int below = ((float)toward_zero > t) | ((toward_zero == 0) & (v < 0.0f));
-        const int32_t floored = toward_zero - below;
-        bin[i] = is_finite ? floored + offset : -1;
-    }
-}
-
-static void count_tile(void *context, int64_t tile) {
-    const count_job *job = context;
-    lane *mine = &job->scratch[tile];
-    memset(mine->ways, 0, sizeof mine->ways);
-    const int64_t end = lane_begin(job, tile + 1);
-    uint64_t zeros = 0;
-    int32_t bin[BLOCK];
-    for (int64_t at = lane_begin(job, tile); at < end; at += BLOCK) {
-        const int n = (int)(end - at < BLOCK ? end - at : BLOCK);
-        bin_block(job->x + at, n, job->inverse, job->offset, bin);
-        for (int i = 0; i < n; ++i) {
-            if (bin[i] >= 0) {
-                ++mine->ways[i % WAYS][bin[i]];
-            }
-        }
-        for (int i = 0; i < n; ++i) {
-            zeros += job->x[at + i] == 0.0f;
-        }
-    }
-    mine->zeros = zeros;
-}
-
-static void add_lane(mica_histogram *h, const lane *mine) {
-    for (int i = 0; i < BINS; ++i) {
-        uint64_t sum = 0;
-        for (int way = 0; way < WAYS; ++way) {
-            sum += mine->ways[way][i];
-        }
-        h->bins[i] += sum;
-    }
-    h->zeros += mine->zeros;
-}
-
-void mica_histogram_add(mica_histogram *h, const float *x, int64_t n,
-                        mica_histogram_scratch *scratch, mrt_pool *pool) {
-    /* A lane counts at most 2^31 values, so its 32-bit counters cannot overflow. */
-    const int64_t most = (int64_t)LANES << 31;
-    for (; n > most; x += most, n -= most) {
-        mica_histogram_add(h, x, most, scratch, pool);
-    }
-    if (n <= 0) {
-        return;
-    }
-    count_job job = {.x = x, .n = n, .lanes = n >= LANE_MINIMUM ? LANES : 1, .scratch = scratch->lanes};
-    mrt_parallel_for(pool, job.lanes, range_tile, &job);
-    float low = INFINITY;
-    float high = -INFINITY;
-    uint64_t bad = 0;
-    for (int i = 0; i < job.lanes; ++i) {
-        low = fminf(low, scratch->lanes[i].min);
-        high = fmaxf(high, scratch->lanes[i].max);
-        bad += scratch->lanes[i].nonfinite;
-    }
-    h->nonfinite += bad;
-    if (bad == (uint64_t)n) {
-        return;
-    }
-    /* Zeros of either sign are one value: which of them came first must not show. */
-    low += 0.0f;
-    high += 0.0f;
-    make_room(h, low, high);
-    job.inverse = ldexpf(1.0f, -h->exponent);
-    job.offset = h->is_signed ? HALF : 0;
-    mrt_parallel_for(pool, job.lanes, count_tile, &job);
-    for (int i = 0; i < job.lanes; ++i) {
-        add_lane(h, &scratch->lanes[i]);
-    }
-    h->min = h->count == 0 ? low : fminf(h->min, low);
-    h->max = h->count == 0 ? high : fmaxf(h->max, high);
-    h->count += (uint64_t)n - bad;
-}
-
 void mica_histogram_merge(mica_histogram *h, const mica_histogram *from) {
     h->nonfinite += from->nonfinite;
     if (from->count == 0) {
@@ -244,6 +127,167 @@ void mica_histogram_merge(mica_histogram *h, const mica_histogram *from) {
     h->min = h->count == 0 ? from->min : fminf(h->min, from->min);
     h->max = h->count == 0 ? from->max : fmaxf(h->max, from->max);
     h->count += from->count;
+}
+
+/* --- counting ---------------------------------------------------------------------------------- */
+
+/* Range of the finite values; the others are told by the difference to themselves. */
+MRT_CLONES static void scan_range(const float *x, int64_t n, float *out_min, float *out_max) {
+    float low = INFINITY;
+    float high = -INFINITY;
+    for (int64_t i = 0; i < n; ++i) {
+        const float v = x[i];
+        const int is_finite = v - v == 0.0f;
+        const float a = is_finite ? v : INFINITY;
+        const float b = is_finite ? v : -INFINITY;
+        low = a < low ? a : low;
+        high = b > high ? b : high;
+    }
+    *out_min = low;
+    *out_max = high;
+}
+
+static int32_t offset_of(const mica_histogram *h) { return h->is_signed ? HALF : 0; }
+
+static int bin_of(const mica_histogram *h, float v) {
+    return (int)floor(ldexp((double)v, -h->exponent)) + offset_of(h);
+}
+
+/* Adds the counters of bins [first, last] and clears them. */
+MRT_CLONES static void add_counters(uint64_t *bins, uint16_t ways[WAYS][BINS], int first, int last) {
+    for (int i = first; i <= last; ++i) {
+        uint32_t sum = 0;
+        for (int way = 0; way < WAYS; ++way) {
+            sum += ways[way][i];
+            ways[way][i] = 0;
+        }
+        bins[i] += sum;
+    }
+}
+
+/* Moves what the lane has counted into h. */
+static void settle(mica_histogram *h, lane *l) {
+    if (l->count == 0) {
+        return;
+    }
+    /* Zeros of either sign are one value: which of them came first must not show. */
+    const float low = l->low + 0.0f;
+    const float high = l->high + 0.0f;
+    add_counters(h->bins, l->ways, bin_of(h, low), bin_of(h, high));
+    h->bins[offset_of(h)] += l->unwritten;
+    h->zeros += l->zeros;
+    h->min = h->count == 0 ? low : fminf(h->min, low);
+    h->max = h->count == 0 ? high : fmaxf(h->max, high);
+    h->count += l->count;
+    l->count = l->unwritten = l->zeros = 0;
+    l->most_per_way = 0;
+    l->low = INFINITY;
+    l->high = -INFINITY;
+}
+
+static void scatter(uint16_t ways[WAYS][BINS], const uint16_t *restrict bins, int n) {
+    int i = 0;
+    for (; i + WAYS <= n; i += WAYS) {
+        ++ways[0][bins[i]];
+        ++ways[1][bins[i + 1]];
+        ++ways[2][bins[i + 2]];
+        ++ways[3][bins[i + 3]];
+    }
+    for (; i < n; ++i) {
+        ++ways[0][bins[i]];
+    }
+}
+
+/* Counts a block if all its values fit the bins. */
+static bool count_block(const mica_histogram *h, lane *l, const float *x, int n) {
+    const mica_bin_piece piece = mica_bin_values(x, n, l->inverse, offset_of(h), l->bins);
+    if (piece.most >= BINS) {
+        return false;
+    }
+    scatter(l->ways, l->bins, piece.written);
+    l->most_per_way += piece.written / WAYS + WAYS;
+    l->count += (uint64_t)n;
+    l->zeros += (uint64_t)piece.zeros;
+    l->unwritten += (uint64_t)(n - piece.written);
+    l->low = piece.low < l->low ? piece.low : l->low;
+    l->high = piece.high > l->high ? piece.high : l->high;
+    return true;
+}
+
+/* Makes the bins wide enough for all finite values of x. */
+static void widen(mica_histogram *h, lane *l, const float *x, int64_t n) {
+    float low = 0.0f;
+    float high = 0.0f;
+    scan_range(x, n, &low, &high);
+    if (low <= high) {
+        settle(h, l);
+        make_room(h, low, high);
+        l->inverse = ldexpf(1.0f, -h->exponent);
+    }
+}
+
+static void count_finite(mica_histogram *h, lane *l, const float *x, int n) {
+    float kept[BLOCK];
+    int n_kept = 0;
+    for (int i = 0; i < n; ++i) {
+        kept[n_kept] = x[i];
+        n_kept += x[i] - x[i] == 0.0f;
+    }
+    h->nonfinite += (uint64_t)(n - n_kept);
+    count_block(h, l, kept, n_kept);
+}
+
+/* One pass: that the bins are wide enough, as they are after the first samples, is found while counting. */
+static void count_values(mica_histogram *h, lane *l, const float *x, int64_t n) {
+    bool wide_enough = false;
+    l->inverse = ldexpf(1.0f, -h->exponent);
+    for (int64_t at = 0; at < n; at += BLOCK) {
+        const int piece = (int)(n - at < BLOCK ? n - at : BLOCK);
+        if (l->most_per_way > UINT16_MAX - BLOCK) {
+            settle(h, l);
+        }
+        if (count_block(h, l, x + at, piece)) {
+            continue;
+        }
+        if (!wide_enough) {
+            widen(h, l, x + at, n - at);
+            wide_enough = true;
+        }
+        count_finite(h, l, x + at, piece);
+    }
+    settle(h, l);
+}
+
+typedef struct count_job {
+    const mica_histogram *h;
+    mica_histogram_scratch *scratch;
+    const float *x;
+    int64_t n;
+} count_job;
+
+/* Counts a piece into a histogram of its own with the bins that h has. */
+static void count_tile(void *context, int64_t tile) {
+    const count_job *job = context;
+    mica_histogram *own = &job->scratch->parts[tile];
+    mica_histogram_init(own);
+    own->exponent = job->h->exponent;
+    own->is_signed = job->h->is_signed;
+    const int64_t begin = job->n * tile / LANES;
+    const int64_t end = job->n * (tile + 1) / LANES;
+    count_values(own, &job->scratch->lanes[tile], job->x + begin, end - begin);
+}
+
+void mica_histogram_add(mica_histogram *h, const float *x, int64_t n,
+                        mica_histogram_scratch *scratch, mrt_pool *pool) {
+    if (n < PARALLEL_MINIMUM || mrt_pool_threads(pool) == 1) {
+        count_values(h, &scratch->lanes[0], x, n);
+        return;
+    }
+    count_job job = {.h = h, .scratch = scratch, .x = x, .n = n};
+    mrt_parallel_for(pool, LANES, count_tile, &job);
+    for (int i = 0; i < LANES; ++i) {
+        mica_histogram_merge(h, &scratch->parts[i]);
+    }
 }
 
 /* --- reading ------------------------------------------------------------------------------------ */

@@ -346,7 +346,7 @@ START_TEST(statistics_of_all_tensors) {
     }
     ck_assert_int_eq(memcmp(&one.tensors[1].histogram, &one.tensors[2].histogram, sizeof(mica_histogram)), 0);
     /* borders keep their range whatever the method */
-    mica_cali_table *table = mica_make_table(&one, mica_method_find("percentile9999"));
+    mica_cali_table *table = mica_make_table(&one, mica_method_find("percentile9999"), 2);
     ck_assert_double_eq(mica_cali_table_get(table, "out")->min, one.tensors[3].histogram.min);
     ck_assert_double_eq(mica_cali_table_get(table, "x")->max, one.tensors[0].histogram.max);
     mica_cali_table_destroy(table);
@@ -373,10 +373,14 @@ START_TEST(statistics_of_a_bad_sample) {
     mica_module *module = one_input();
     npy_6("a.npy", 1.0f);
     scratch_write("b.npy", "nonsense", 8);
+    scratch_write("c.npy", "nonsense", 8);
+    scratch_write("d.npy", "nonsense", 8);
     mica_dataset *d = mica_dataset_open(module, scratch, NULL, 0, &err);
     mica_statistics statistics;
-    ck_assert(mica_collect_statistics(module, d, 1, true, &statistics, &err) == MICA_FAIL);
-    ck_assert(says("b.npy"));
+    for (int threads = 1; threads <= 4; ++threads) {
+        ck_assert(mica_collect_statistics(module, d, threads, true, &statistics, &err) == MICA_FAIL);
+        ck_assert(says("b.npy"));
+    }
     mica_dataset_close(d);
     mica_module_destroy(module);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "passes/calibration/histogram.h"
+#include "passes/calibration/histogram_bins.h"
 #include "test/ref/ref_calibration.h"
 
 enum { LEAST_EXPONENT = -100 };
@@ -130,6 +131,37 @@ START_TEST(order_and_split_do_not_matter) {
 END_TEST
 
 /* Merging is commutative: sign and range may come from either side. */
+/* The chosen variant gives the bins of the reference, but for those of zeros, which it may leave out. */
+START_TEST(variants_agree) {
+    enum { MOST = 100 };
+    float x[MOST];
+    uint16_t want[MOST + 32], got[MOST + 32];
+    for (int round = 0; round < 20000; ++round) {
+        const int n = (int)(rnd() % MOST);
+        const int32_t offset = round % 2 == 0 ? MICA_HISTOGRAM_BINS / 2 : 0;
+        const float inverse = ldexpf(1.0f, (int)(rnd() % 218) - 117);
+        for (int i = 0; i < n; ++i) {
+            x[i] = wild(_i);
+        }
+        const mica_bin_piece a = mica_bin_values_portable(x, n, inverse, offset, want);
+        const mica_bin_piece b = mica_bin_values(x, n, inverse, offset, got);
+        ck_assert_int_eq(a.most >= MICA_HISTOGRAM_BINS, b.most >= MICA_HISTOGRAM_BINS);
+        if (a.most >= MICA_HISTOGRAM_BINS) {
+            continue;
+        }
+        ck_assert_uint_eq(a.most, b.most);
+        ck_assert(a.zeros == b.zeros && a.low == b.low && a.high == b.high && a.written == n);
+        ck_assert(b.written == n || b.written == n - b.zeros);
+        int at = 0;
+        for (int i = 0; i < n; ++i) {
+            if (b.written == n || x[i] != 0.0f) {
+                ck_assert_uint_eq(want[i], got[at++]);
+            }
+        }
+    }
+}
+END_TEST
+
 START_TEST(merge_either_way) {
     for (int round = 0; round < 200; ++round) {
         float a[40];
@@ -325,6 +357,7 @@ int main(void) {
     tcase_set_timeout(tcase, 60);
     tcase_add_test(tcase, equals_counting_in_one_go);
     tcase_add_test(tcase, order_and_split_do_not_matter);
+    tcase_add_loop_test(tcase, variants_agree, 0, 6);
     tcase_add_test(tcase, merge_either_way);
     tcase_add_test(tcase, threads_do_not_matter);
     tcase_add_test(tcase, range_doubles);
