@@ -46,7 +46,8 @@ int32_t mrt_layout_add_tensor(mrt_derivation *d, const mrt_tensor *t, mrt_tensor
 
 static bool can_be_last(const mrt_derivation *d, int32_t id) {
     const mrt_tensor *t = &d->source->tensors[id].info;
-    return !mrt_plan_is_live(d->source, id) && mrt_layout_is_byte(t) && t->shape.rank >= 3 && t->shape.rank <= 5;
+    return !mrt_plan_is_live(d->source, id) && (mrt_layout_is_byte(t) || t->dtype == MRT_F32) &&
+           t->shape.rank >= 3 && t->shape.rank <= 5;
 }
 
 int mrt_layout_axis(int rank, int axis) {
@@ -60,7 +61,7 @@ mrt_tensor mrt_layout_stored_form(const mrt_tensor *t) {
     mrt_tensor r = *t;
     r.name = "";
     r.data = NULL;
-    r.dtype = MRT_U8;
+    r.dtype = t->dtype == MRT_F32 ? MRT_F32 : MRT_U8;
     r.zero_point = t->zero_point + mrt_layout_offset(t);
     for (int i = 0; i < t->shape.rank; ++i) {
         r.shape.dims[mrt_layout_axis(t->shape.rank, i)] = t->shape.dims[i];
@@ -224,8 +225,13 @@ static bool keep_layout(mrt_derivation *d) {
 
 static bool has_gain(const mrt_plan *plan) {
     for (int32_t i = 0; i < plan->n_steps; ++i) {
-        const uint16_t code = plan->steps[i].kernel->code;
-        if (code == MRT_K_conv_int || code == MRT_K_matmul_int) {
+        const mrt_step *step = &plan->steps[i];
+        const uint16_t code = step->kernel->code;
+        const mrt_conv_params *conv = step->params;
+        const mrt_matmul_params *matmul = step->params;
+        if (code == MRT_K_conv_int || code == MRT_K_matmul_int ||
+            (code == MRT_K_conv_f32 && conv->float_order == MRT_ORDER_BLAS) ||
+            (code == MRT_K_matmul_f32 && matmul->float_order == MRT_ORDER_BLAS)) {
             return true;
         }
     }

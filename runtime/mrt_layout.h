@@ -2,8 +2,9 @@
  *
  * An 8-bit tensor between convolutions is kept as uint8 with its channels last: value + offset, where
  * offset is 128 for int8 and 0 for uint8. Kernels see an ordinary uint8 tensor [N, spatial.., C]
- * whose zero point is greater by the offset, so every integer comes out the same. Conversions stand
- * only where a kernel without a channels-last form reads or writes. */
+ * whose zero point is greater by the offset, so every integer comes out the same. A float tensor keeps
+ * its type; only steps whose sums may be in any order (MRT_ORDER_BLAS) begin a float chain.
+ * Conversions stand only where a kernel without a channels-last form reads or writes. */
 #ifndef MRT_LAYOUT_H
 #define MRT_LAYOUT_H
 
@@ -17,7 +18,8 @@ typedef struct mrt_layout {
     int32_t *step_of; /* per step: the source's step that it belongs to */
 } mrt_layout;
 
-/* Derives a plan that computes the same bytes with channels-last kernels and packed weights.
+/* Derives a plan that computes the same with channels-last kernels and packed weights: the same bytes,
+ * but for float sums of any order.
  * *out_plan is NULL when the source has nothing to gain; else finalized, to be destroyed before the
  * source, whose constants it borrows. `pool` is used for packing only. Errors: MRT_NO_MEMORY. */
 mrt_status mrt_layout_derive(const mrt_plan *source, mrt_pool *pool, mrt_plan **out_plan,

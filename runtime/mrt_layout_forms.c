@@ -6,11 +6,7 @@
 
 #include <stdlib.h>
 
-/* Turns parameters and constants into those of the stored form; false: the step stays as it is. */
-typedef bool adapt_fn(mrt_derivation *d, mrt_draft *r);
-
-/* The step with stored tensors, as a check of the kernel would see it. */
-static bool passes_check(mrt_derivation *d, const mrt_draft *r) {
+bool mrt_layout_passes(mrt_derivation *d, const mrt_draft *r) {
     const mrt_step *step = r->step;
     mrt_tensor forms[MRT_DRAFT_INPUTS + 1];
     const mrt_tensor *in[MRT_DRAFT_INPUTS];
@@ -20,7 +16,9 @@ static bool passes_check(mrt_derivation *d, const mrt_draft *r) {
         const int32_t id = step->in[i];
         in[i] = NULL;
         if (id >= 0) {
-            forms[i] = mrt_layout_is_value(d, id) ? mrt_layout_stored_form(mrt_layout_info(d, id)) : *mrt_layout_info(d, id);
+            forms[i] = mrt_layout_is_value(d, id)
+                           ? mrt_layout_stored_form(mrt_layout_info(d, id))
+                           : d->plan->tensors[r->in[i]].info; /* as replaced */
             in[i] = &forms[i];
         }
     }
@@ -30,13 +28,18 @@ static bool passes_check(mrt_derivation *d, const mrt_draft *r) {
     return mrt_kernel_find(r->kernel)->check(&call, &scratch, NULL) == MRT_OK;
 }
 
-/* A constant of the derived plan in place of input i. */
-static bool replace_constant(mrt_derivation *d, mrt_draft *r, int i, const void *values, size_t bytes) {
-    mrt_tensor t = *mrt_layout_info(d, r->in[i]);
-    t.name = "";
-    t.data = (void *)(uintptr_t)mrt_plan_store(d->plan, values, bytes);
-    r->in[i] = mrt_layout_add_tensor(d, &t, MRT_CONST, -1);
-    return t.data != NULL && r->in[i] >= 0;
+bool mrt_layout_replace(mrt_derivation *d, mrt_draft *r, int i, const mrt_tensor *t,
+                        const void *values, size_t bytes) {
+    mrt_tensor own = *t;
+    own.name = "";
+    own.data = (void *)(uintptr_t)mrt_plan_store(d->plan, values, bytes);
+    const int32_t id = mrt_layout_add_tensor(d, &own, MRT_CONST, -1);
+    if (own.data == NULL || id < 0) {
+        d->failed = true;
+        return false;
+    }
+    r->in[i] = id;
+    return true;
 }
 
 /* Bias that takes back the offset of x, the sum of offset * w over each output channel. False when
@@ -63,7 +66,8 @@ static bool move_offset(mrt_derivation *d, mrt_draft *r) {
         fits = fits && bound + (bias[oc] < 0 ? -(int64_t)bias[oc] : bias[oc]) <= INT32_MAX;
         values[oc] = fits ? (int32_t)(bias[oc] - offset * sum) : 0;
     }
-    fits = fits && replace_constant(d, r, 2, values, (size_t)channels * sizeof values[0]);
+    fits = fits && mrt_layout_replace(d, r, 2, mrt_layout_info(d, r->in[2]), values,
+                                      (size_t)channels * sizeof values[0]);
     free(values);
     return fits;
 }
@@ -83,7 +87,7 @@ static bool adapt_conv(mrt_derivation *d, mrt_draft *r) {
     p->clamp_min += mrt_layout_offset(y);
     p->clamp_max += mrt_layout_offset(y);
     r->kernel = MRT_K_conv_nhwc;
-    return passes_check(d, r) && move_offset(d, r);
+    return mrt_layout_passes(d, r) && move_offset(d, r);
 }
 
 /* Kernels that take uint8 tensors of any shape: zero points, clamps and axes follow the form. */
@@ -101,7 +105,7 @@ static bool adapt_binary(mrt_derivation *d, mrt_draft *r) {
     p->zero_point_out += mrt_layout_offset(y);
     p->clamp_min += mrt_layout_offset(y);
     p->clamp_max += mrt_layout_offset(y);
-    return passes_check(d, r);
+    return mrt_layout_passes(d, r);
 }
 
 static bool adapt_concat(mrt_derivation *d, mrt_draft *r) {
@@ -113,7 +117,7 @@ static bool adapt_concat(mrt_derivation *d, mrt_draft *r) {
         }
     }
     p->axis = mrt_layout_axis(y->shape.rank, (int)p->axis);
-    return passes_check(d, r);
+    return mrt_layout_passes(d, r);
 }
 
 static bool adapt_reduce(mrt_derivation *d, mrt_draft *r) {
@@ -121,7 +125,8 @@ static bool adapt_reduce(mrt_derivation *d, mrt_draft *r) {
     const mrt_tensor *x = mrt_layout_info(d, r->in[0]);
     const mrt_tensor *y = mrt_layout_info(d, r->step->out[0]);
     int64_t axes = 0;
-    if (y->shape.rank != x->shape.rank) {
+    const bool is_plain = r->kernel == MRT_K_reduce; /* its integers are not quantized values */
+    if (y->shape.rank != x->shape.rank || (is_plain && x->dtype != MRT_F32)) {
         return false;
     }
     for (int i = 0; i < x->shape.rank; ++i) {
@@ -130,12 +135,15 @@ static bool adapt_reduce(mrt_derivation *d, mrt_draft *r) {
     p->axes = axes;
     p->zero_point_in += mrt_layout_offset(x);
     p->zero_point_out += mrt_layout_offset(y);
-    return passes_check(d, r);
+    return mrt_layout_passes(d, r);
 }
 
 /* Maximum and average. The row-major kernel has checked what the form does not. */
 static bool adapt_pool(mrt_derivation *d, mrt_draft *r) {
     mrt_pool_params *p = (void *)r->params;
+    if (!mrt_layout_is_value(d, r->in[0])) {
+        return false;
+    }
     const mrt_tensor *x = mrt_layout_info(d, r->in[0]);
     const mrt_tensor *y = mrt_layout_info(d, r->step->out[0]);
     if (p->multiplier == INT32_MIN || x->dtype != y->dtype) {
@@ -144,7 +152,7 @@ static bool adapt_pool(mrt_derivation *d, mrt_draft *r) {
     p->zero_point_in += mrt_layout_offset(x);
     p->zero_point_out += mrt_layout_offset(y);
     r->kernel = MRT_K_pool_nhwc;
-    return passes_check(d, r);
+    return mrt_layout_passes(d, r);
 }
 
 /* Steps of scale 1 along the channels, nearest elements along the others. */
@@ -159,7 +167,7 @@ static bool adapt_resize(mrt_derivation *d, mrt_draft *r) {
         p->roi_end[to] = from.roi_end[i];
     }
     return x->dtype == mrt_layout_info(d, r->step->out[0])->dtype && from.coord != MRT_COORD_TF_CROP &&
-           passes_check(d, r);
+           mrt_layout_passes(d, r);
 }
 
 static bool adapt_slice(mrt_derivation *d, mrt_draft *r) {
@@ -171,7 +179,7 @@ static bool adapt_slice(mrt_derivation *d, mrt_draft *r) {
         p->start[to] = from.start[i];
         p->step[to] = from.step[i];
     }
-    return passes_check(d, r);
+    return mrt_layout_passes(d, r);
 }
 
 /* The table is indexed by the stored byte and gives the stored byte. */
@@ -187,24 +195,30 @@ static bool adapt_lut(mrt_derivation *d, mrt_draft *r) {
     for (int i = 0; i < 256; ++i) {
         values[i] = (uint8_t)(((const uint8_t *)table->data)[i ^ flip_in] ^ flip_out);
     }
-    if (!replace_constant(d, r, 1, values, sizeof values)) {
-        return false;
-    }
-    d->plan->tensors[r->in[1]].info.dtype = MRT_U8;
-    return true;
+    mrt_tensor stored = *table;
+    stored.dtype = MRT_U8;
+    return mrt_layout_replace(d, r, 1, &stored, values, sizeof values);
 }
 
 /* Kernels that can work on stored forms. */
 static const struct {
     uint16_t kernel;
     bool begins; /* worth a conversion of its inputs; others only follow */
-    adapt_fn *adapt;
+    mrt_layout_adapt_fn *adapt;
 } forms_of[] = {
     {MRT_K_conv_int, true, adapt_conv},     {MRT_K_add_int, false, adapt_binary},
     {MRT_K_mul_int, false, adapt_binary},   {MRT_K_concat, false, adapt_concat},
     {MRT_K_reduce_int, false, adapt_reduce}, {MRT_K_lut_8, false, adapt_lut},
     {MRT_K_pool_max, false, adapt_pool},     {MRT_K_pool_avg_int, false, adapt_pool},
     {MRT_K_resize_nearest, false, adapt_resize}, {MRT_K_slice, false, adapt_slice},
+    {MRT_K_conv_f32, true, mrt_layout_adapt_conv_f32},
+    {MRT_K_binary, false, mrt_layout_adapt_binary_f32},
+    {MRT_K_unary, false, mrt_layout_adapt_unary_f32},
+    {MRT_K_scale_f32, false, mrt_layout_adapt_scale_f32},
+    {MRT_K_softmax_f32, false, mrt_layout_adapt_softmax_f32},
+    {MRT_K_pad, false, mrt_layout_adapt_pad_f32},
+    {MRT_K_pool_f32, false, adapt_pool}, {MRT_K_reduce, false, adapt_reduce},
+    {MRT_K_resize_f32, false, adapt_resize},
 };
 
 static int find_form(const mrt_step *step) {
@@ -226,11 +240,18 @@ bool mrt_layout_adapt(mrt_derivation *d, mrt_draft *r) {
     return forms_of[find_form(r->step)].adapt(d, r);
 }
 
-/* The kernel that takes the step as it is with prepared constants, else its own. */
+/* Kernels whose prepared form reads and writes the same tensors. */
+static uint16_t prepared_of(uint16_t kernel) {
+    return kernel == MRT_K_matmul_int   ? MRT_K_matmul_packed
+           : kernel == MRT_K_matmul_f32 ? MRT_K_matmul_packed_f32
+                                        : kernel;
+}
+
 uint16_t mrt_layout_packed_kernel(const mrt_derivation *d, const mrt_step *step) {
     const mrt_tensor *in[MRT_DRAFT_INPUTS];
     size_t scratch = 0;
-    if (step->kernel->code != MRT_K_matmul_int || !mrt_layout_is_value(d, step->in[0]) ||
+    const uint16_t prepared = prepared_of(step->kernel->code);
+    if (prepared == step->kernel->code || !mrt_layout_is_value(d, step->in[0]) ||
         mrt_plan_is_live(d->source, step->in[0])) {
         return step->kernel->code;
     }
@@ -241,8 +262,6 @@ uint16_t mrt_layout_packed_kernel(const mrt_derivation *d, const mrt_step *step)
     mrt_tensor *out[1] = {&y};
     const mrt_call call = {
         .in = in, .n_in = step->n_in, .out = out, .n_out = 1, .params = step->params};
-    const bool fits =
-        mrt_kernel_find(MRT_K_matmul_packed)->check(&call, &scratch, NULL) == MRT_OK;
-    return fits ? MRT_K_matmul_packed : step->kernel->code;
+    const bool fits = mrt_kernel_find(prepared)->check(&call, &scratch, NULL) == MRT_OK;
+    return fits ? prepared : step->kernel->code;
 }
-

@@ -36,10 +36,21 @@ bool mrt_layout_has_form(const mrt_step *step, bool *out_begins);
 /* The kernel that takes the step as it is with prepared constants, else its own. */
 uint16_t mrt_layout_packed_kernel(const mrt_derivation *d, const mrt_step *step);
 
+/* A form of its own for float kernels, see mrt_layout_float.c. */
+typedef bool mrt_layout_adapt_fn(mrt_derivation *d, mrt_draft *r);
+mrt_layout_adapt_fn mrt_layout_adapt_conv_f32, mrt_layout_adapt_binary_f32,
+    mrt_layout_adapt_unary_f32, mrt_layout_adapt_scale_f32, mrt_layout_adapt_pad_f32,
+    mrt_layout_adapt_softmax_f32;
+/* The step with stored tensors passes the check of its kernel. */
+bool mrt_layout_passes(mrt_derivation *d, const mrt_draft *r);
+/* A constant of the derived plan in place of input i; `t` has its shape and type. */
+bool mrt_layout_replace(mrt_derivation *d, mrt_draft *r, int i, const mrt_tensor *t,
+                        const void *values, size_t bytes);
+
 /* Adds a tensor; origin as in mrt_layout. */
 int32_t mrt_layout_add_tensor(mrt_derivation *d, const mrt_tensor *t, mrt_tensor_kind kind,
                               int32_t origin);
-/* uint8 with channels last. */
+/* uint8 or float with channels last. */
 mrt_tensor mrt_layout_stored_form(const mrt_tensor *t);
 /* Axis of the stored form that a row-major axis becomes. */
 int mrt_layout_axis(int rank, int axis);

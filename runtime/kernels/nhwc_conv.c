@@ -1,4 +1,4 @@
-/* conv_nhwc (rule conv-int): tiles of positions times output channels. */
+/* conv_nhwc (rule conv-int) and conv_nhwc_f32: tiles of positions times output channels. */
 #include "runtime/kernels/nhwc_conv.h"
 
 #include "runtime/kernels/int_util.h"
@@ -37,6 +37,7 @@ static void fill16(int16_t *out, int16_t value, int64_t count) {
     }
 }
 
+/* count elements from x, padding when it is NULL. */
 static void put(const copy_job *job, int64_t at, const uint8_t *x, int64_t count) {
     if (job->conv->widens) {
         int16_t *out = (int16_t *)job->out + at;
@@ -47,11 +48,12 @@ static void put(const copy_job *job, int64_t at, const uint8_t *x, int64_t count
         }
         return;
     }
-    uint8_t *out = (uint8_t *)job->out + at;
+    const size_t bytes = (size_t)count * job->conv->element;
+    uint8_t *out = (uint8_t *)job->out + (size_t)at * job->conv->element;
     if (x) {
-        memcpy(out, x, (size_t)count);
+        memcpy(out, x, bytes);
     } else {
-        memset(out, job->zero_point, (size_t)count);
+        memset(out, job->zero_point, bytes);
     }
 }
 
@@ -70,21 +72,23 @@ static void copy_row(void *context, int64_t row) {
     const int64_t left = mrt_max64(0, mrt_min64(p->begin[2], c->pitch[2]));
     const int64_t skip = mrt_max64(0, -p->begin[2]);
     const int64_t inner = mrt_max64(0, mrt_min64(p->in[2] - skip, c->pitch[2] - left));
-    const uint8_t *x = job->x + ((d * p->in[1] + h) * p->in[2] + skip) * p->channels;
+    const int64_t from = ((d * p->in[1] + h) * p->in[2] + skip) * p->channels;
+    const uint8_t *x = job->x + (size_t)from * c->x_element;
     put(job, at, NULL, left * p->channels);
     put(job, at + left * p->channels, x, inner * p->channels);
     put(job, at + (left + inner) * p->channels, NULL,
         (c->pitch[2] - left - inner) * p->channels);
 }
 
-const void *mrt_nhwc_source(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n) {
+const void *mrt_nhwc_source(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n,
+                            uint8_t zero_point) {
     const mrt_conv_plan *p = &c->plan;
-    const uint8_t *x = (const uint8_t *)call->in[0]->data + n * p->in_plane * p->channels;
+    const size_t image = (size_t)(p->in_plane * p->channels) * c->x_element;
+    const uint8_t *x = (const uint8_t *)call->in[0]->data + (size_t)n * image;
     if (!c->copies) {
         return x;
     }
-    const mrt_conv_int_params *params = call->params;
-    copy_job job = {c, x, (uint8_t)params->zero_point_in, call->scratch};
+    copy_job job = {c, x, zero_point, call->scratch};
     const int64_t rows = c->pitch[0] * c->pitch[1];
     mrt_parallel_for(call->pool, rows, copy_row, &job);
     memset((char *)call->scratch + c->copy_bytes - MRT_TILE_SLACK, 0, MRT_TILE_SLACK);
@@ -96,26 +100,83 @@ const void *mrt_nhwc_source(const mrt_nhwc_conv *c, const mrt_call *call, int64_
 typedef struct conv_job {
     const mrt_nhwc_conv *conv;
     const char *a; /* of the image */
-    uint8_t *y;
+    char *y;
 } conv_job;
 
-/* One piece of a line against `blocks` blocks of group g. Rows that do not fill a tile are done by a
- * lower tile that overlaps the one before: the same values are written twice. */
-static void multiply_line(const conv_job *job, mrt_tile *tile, const mrt_tile_end *end, uint8_t *y,
-                          const char *a, int64_t rows, int blocks, int columns) {
-    const mrt_tile_isa *isa = job->conv->isa;
-    const size_t width = MRT_TILE_BLOCKS * MRT_TILE_BLOCK;
-    const size_t y_stride = (size_t)job->conv->plan.out_channels;
-    const int *height = isa->heights;
+/* What all tiles of some neighbouring blocks have in common. */
+typedef struct block_job {
+    const mrt_nhwc_conv *conv;
+    size_t a_stride, y_stride; /* bytes between rows */
+    int blocks, columns;
+    mrt_tile tile;
+    mrt_tile_end end;
+    mrt_tile_f32 floats;
+} block_job;
+
+/* `columns` columns of group g from `column` on. */
+static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, int columns,
+                            int32_t *sums) {
+    const mrt_conv_plan *p = &c->plan;
+    const int64_t a_stride = p->stride[2] * p->channels;
+    const int64_t at = g * c->columns + column;
+    const int64_t block = g * c->blocks + column / MRT_TILE_BLOCK;
+    const char *w = (const char *)c->w + (size_t)block * c->block_bytes;
+    block_job b = {.conv = c,
+                   .a_stride = (size_t)a_stride * c->element,
+                   .y_stride = (size_t)p->out_channels * c->x_element,
+                   .blocks = (int)mrt_div_up(columns, MRT_TILE_BLOCK),
+                   .columns = columns};
+    if (c->float_isa) {
+        b.floats = (mrt_tile_f32){.a_stride = (size_t)a_stride,
+                                  .run = c->run,
+                                  .runs = c->runs,
+                                  .depth = c->length,
+                                  .w = (const float *)(const void *)w,
+                                  .w_stride = c->block_bytes / sizeof(float),
+                                  .bias = c->bias + at,
+                                  .low = c->float_low,
+                                  .high = c->float_high,
+                                  .y_stride = (size_t)p->out_channels};
+        return b;
+    }
+    b.tile = (mrt_tile){.a_stride = b.a_stride,
+                        .run = c->run,
+                        .runs = c->runs,
+                        .quads = c->quads,
+                        .w = w,
+                        .w_stride = c->block_bytes,
+                        .c = sums};
+    b.end = (mrt_tile_end){c->base + at, c->multiplier + at, c->shift + at, c->zero_point,
+                           c->low,       c->high,            c->narrow};
+    return b;
+}
+
+static void multiply(block_job *b, const char *a, int rows, char *y) {
+    const mrt_nhwc_conv *c = b->conv;
+    if (c->float_isa) {
+        b->floats.a = (const float *)(const void *)a;
+        b->floats.y = (float *)(void *)y;
+        c->float_isa->tile(&b->floats, rows, b->columns);
+        return;
+    }
+    b->tile.a = a;
+    c->isa->tile(&b->tile, rows, b->blocks);
+    c->isa->finish(&b->end, b->tile.c, MRT_TILE_BLOCKS * MRT_TILE_BLOCK, rows, (uint8_t *)y,
+                   b->y_stride, b->columns);
+}
+
+/* One piece of a line. Rows that do not fill a tile are done by a lower tile that overlaps the one
+ * before: the same values are written twice. */
+static void multiply_line(block_job *b, const char *a, int64_t rows, char *y) {
+    const mrt_nhwc_conv *c = b->conv;
+    const int *height = c->float_isa ? c->float_isa->heights : c->isa->heights;
     for (int64_t row = 0; row < rows;) {
         while (height[1] > 0 && height[0] > rows - row &&
                (row == 0 || height[1] >= rows - row)) {
             ++height;
         }
         row = mrt_min64(row, rows - height[0]); /* >= 0: the height fits into row + rest */
-        tile->a = a + (size_t)row * tile->a_stride;
-        isa->tile(tile, height[0], blocks);
-        isa->finish(end, tile->c, width, height[0], y + (size_t)row * y_stride, y_stride, columns);
+        multiply(b, a + (size_t)row * b->a_stride, height[0], y + (size_t)row * b->y_stride);
         row += height[0];
     }
 }
@@ -134,58 +195,49 @@ static void run_task(void *context, int64_t task) {
     const int64_t block0 = task / row_tasks % column_tasks * c->blocks_piece;
     const int64_t block1 = mrt_min64(c->blocks, block0 + c->blocks_piece);
     const int64_t g = task / row_tasks / column_tasks;
-    const size_t element = mrt_tile_element(c->isa);
+    const int width = c->float_isa ? c->float_isa->blocks : c->isa->blocks;
     int32_t sums[MRT_TILE_ROWS * MRT_TILE_BLOCKS * MRT_TILE_BLOCK];
-    mrt_tile tile = {.a_stride = (size_t)(p->stride[2] * p->channels) * element,
-                     .run = c->run,
-                     .runs = c->runs,
-                     .quads = c->quads,
-                     .w_stride = c->block_bytes,
-                     .c = sums};
-    for (int64_t b = block0; b < block1; b += c->isa->blocks) {
-        const int blocks = (int)mrt_min64(c->isa->blocks, block1 - b);
-        const int64_t column = b * MRT_TILE_BLOCK;
-        const int columns =
-            (int)mrt_min64(blocks * MRT_TILE_BLOCK, p->group_out - column);
-        const int64_t at = g * c->columns + column;
-        const mrt_tile_end end = {c->base + at,
-                                  c->multiplier + at,
-                                  c->shift + at,
-                                  c->zero_point,
-                                  c->low,
-                                  c->high,
-                                  c->narrow};
-        tile.w = (const char *)c->w + (size_t)(g * c->blocks + b) * c->block_bytes;
+    for (int64_t block = block0; block < block1; block += width) {
+        const int64_t column = block * MRT_TILE_BLOCK;
+        const int64_t most = mrt_min64(width, block1 - block) * MRT_TILE_BLOCK;
+        const int columns = (int)mrt_min64(most, p->group_out - column);
+        block_job b = make_block(c, g, column, columns, sums);
         for (int64_t line = line0; line < line1; ++line) {
             const int64_t from = mrt_nhwc_line(c, line) + piece * p->stride[2] * p->channels +
                                  g * p->group_in;
-            const int64_t to = (line * c->line + piece) * p->out_channels + g * p->group_out;
-            multiply_line(job, &tile, &end, job->y + to + column, job->a + (size_t)from * element,
-                          rows, blocks, columns);
+            const int64_t to =
+                (line * c->line + piece) * p->out_channels + g * p->group_out + column;
+            multiply_line(&b, job->a + (size_t)from * c->element, rows,
+                          job->y + (size_t)to * c->x_element);
         }
     }
 }
 
-void mrt_nhwc_tiles_run(const mrt_nhwc_conv *c, const void *a, uint8_t *y, mrt_pool *pool) {
+void mrt_nhwc_tiles_run(const mrt_nhwc_conv *c, const void *a, void *y, mrt_pool *pool) {
     const int64_t rows = mrt_div_up(c->lines, c->lines_piece) * mrt_div_up(c->line, c->line_piece);
     const int64_t tasks = rows * mrt_div_up(c->blocks, c->blocks_piece) * c->plan.group;
     conv_job job = {c, a, y};
     mrt_parallel_for(pool, tasks, run_task, &job);
 }
 
+void mrt_nhwc_conv_run(const mrt_nhwc_conv *c, const mrt_call *call, uint8_t zero_point) {
+    const mrt_conv_plan *p = &c->plan;
+    const size_t image = (size_t)(p->positions * p->out_channels) * c->x_element;
+    for (int64_t n = 0; n < c->images; ++n) {
+        const void *a = mrt_nhwc_source(c, call, n, zero_point);
+        mrt_nhwc_tiles_run(c, a, (char *)call->out[0]->data + (size_t)n * image, call->pool);
+    }
+}
+
 void mrt_conv_nhwc_run(const mrt_call *call) {
     const mrt_nhwc_conv *c = call->packed;
-    const mrt_conv_plan *p = &c->plan;
-    if (p->batch == 0 || p->positions == 0) {
+    const mrt_conv_int_params *p = call->params;
+    if (c->plan.batch == 0 || c->plan.positions == 0) {
         return;
     }
-    if (p->depthwise) {
+    if (c->plan.depthwise) {
         mrt_nhwc_depthwise_run(c, call);
         return;
     }
-    for (int64_t n = 0; n < c->images; ++n) {
-        const void *a = mrt_nhwc_source(c, call, n);
-        uint8_t *y = (uint8_t *)call->out[0]->data + n * p->positions * p->out_channels;
-        mrt_nhwc_tiles_run(c, a, y, call->pool);
-    }
+    mrt_nhwc_conv_run(c, call, (uint8_t)p->zero_point_in);
 }

@@ -1,17 +1,20 @@
-/* Channels-last integer convolution: what is worked out once per plan, and used by every run.
+/* Channels-last convolution: what is worked out once per plan, and used by every run.
  *
- * x is uint8 [batch, spatial.., channels]; y the same. Padding is written out into a copy of x with the
- * zero point [pad-zero-point]; without padding x itself is read. A line is a row of output positions
+ * x is uint8 or float [batch, spatial.., channels]; y the same. Padding is written out into a copy of x
+ * with the zero point [pad-zero-point]; without padding x itself is read. A float depthwise
+ * convolution never copies. A line is a row of output positions
  * whose windows lie at one distance; a window is a list of runs of consecutive bytes. */
 #ifndef MRT_NHWC_CONV_H
 #define MRT_NHWC_CONV_H
 
 #include "runtime/kernels/int_conv_plan.h"
-#include "runtime/kernels/tile_isa.h"
+#include "runtime/kernels/tile_f32.h"
 
 typedef struct mrt_nhwc_conv {
     mrt_conv_plan plan;
-    const mrt_tile_isa *isa;
+    const mrt_tile_isa *isa;           /* of integers, else NULL */
+    const mrt_tile_f32_isa *float_isa; /* of floats, else NULL */
+    size_t x_element, element; /* bytes of an element of x and y; of the array that windows read */
     int64_t pitch[3];          /* spatial sizes of the array that windows are read from */
     bool copies;               /* that array is a copy in scratch, else x */
     bool widens;               /* and holds int16 */
@@ -19,25 +22,32 @@ typedef struct mrt_nhwc_conv {
     int64_t images;            /* 1 when all images are one line */
     int64_t lines, line;       /* per image: number, positions each */
     int64_t line_piece, lines_piece, blocks_piece; /* what a task takes */
-    int64_t runs, quads;
+    int64_t runs, quads;       /* quads per run, of integers */
+    int64_t length;            /* elements per run, filled up to whole quads */
     int64_t blocks;            /* of MRT_TILE_BLOCK columns per group; depthwise: of channels */
     size_t block_bytes;
     int64_t columns;           /* per group in the arrays below, filled up to whole blocks */
     const int64_t *run;        /* [runs], depthwise: [taps filled up to groups of 4] */
-    const int32_t *base, *multiplier, *shift; /* [group][columns] */
+    const int32_t *base, *multiplier, *shift; /* [group][columns]; NULL for floats */
+    const float *bias;         /* [group][columns]; NULL for integers */
     const void *w;             /* [group][blocks] */
     int32_t zero_point, low, high; /* of y */
     bool narrow;               /* see mrt_tile_end */
+    float float_low, float_high;
 } mrt_nhwc_conv;
 
 /* Constants in their plain form. */
 typedef struct mrt_nhwc_constants {
-    const int8_t *weights;                    /* [out channels][group_in][taps] */
-    const int32_t *base, *multiplier, *shift; /* [out channels] */
+    const void *weights;                      /* int8 or float [out channels][group_in][taps] */
+    bool weights_across;                      /* floats are [group_in][out channels], one tap */
+    const int32_t *base, *multiplier, *shift; /* [out channels], of integers */
+    const float *bias;                        /* of floats, may be NULL */
 } mrt_nhwc_constants;
 
 /* Works out everything between `plan` and the constants; false when sizes overflow. */
-bool mrt_nhwc_geometry(mrt_nhwc_conv *c);
+bool mrt_nhwc_geometry(mrt_nhwc_conv *c, bool is_float);
+/* The same tensor with its channels at axis 1, where checks of convolutions want them. */
+mrt_tensor mrt_nhwc_channels_first(const mrt_tensor *t);
 /* Writes the struct and its packed constants (NULL: only asks) and returns the bytes. */
 size_t mrt_nhwc_pack(const mrt_nhwc_conv *c, const mrt_nhwc_constants *from, mrt_pool *pool,
                      void *packed);
@@ -45,9 +55,14 @@ size_t mrt_nhwc_pack(const mrt_nhwc_conv *c, const mrt_nhwc_constants *from, mrt
 /* Element offset from the start of an image of line `line`. */
 int64_t mrt_nhwc_line(const mrt_nhwc_conv *c, int64_t line);
 /* Tiles of one image: A from its first window, y from its first position. */
-void mrt_nhwc_tiles_run(const mrt_nhwc_conv *c, const void *a, uint8_t *y, mrt_pool *pool);
+void mrt_nhwc_tiles_run(const mrt_nhwc_conv *c, const void *a, void *y, mrt_pool *pool);
 void mrt_nhwc_depthwise_run(const mrt_nhwc_conv *c, const mrt_call *call);
-/* The array that windows of image n are read from, copied if needed. */
-const void *mrt_nhwc_source(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n);
+void mrt_nhwc_depthwise_f32_run(const mrt_nhwc_conv *c, const mrt_call *call);
+/* The array that windows of image n are read from, copied if needed with padding of zero_point (0 for
+ * floats). */
+const void *mrt_nhwc_source(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n,
+                            uint8_t zero_point);
+/* A convolution without depthwise groups. */
+void mrt_nhwc_conv_run(const mrt_nhwc_conv *c, const mrt_call *call, uint8_t zero_point);
 
 #endif

@@ -52,9 +52,10 @@ static void run_task(void *context, int64_t task) {
 void mrt_nhwc_depthwise_run(const mrt_nhwc_conv *c, const mrt_call *call) {
     const mrt_conv_plan *p = &c->plan;
     const int64_t tasks = mrt_div_up(c->lines, c->lines_piece) * c->blocks;
+    const mrt_conv_int_params *params = call->params;
     depthwise_job job = {.conv = c};
     for (int64_t n = 0; n < p->batch; ++n) {
-        job.x = mrt_nhwc_source(c, call, n);
+        job.x = mrt_nhwc_source(c, call, n, (uint8_t)params->zero_point_in);
         job.y = (uint8_t *)call->out[0]->data + n * p->positions * p->out_channels;
         mrt_parallel_for(call->pool, tasks, run_task, &job);
     }

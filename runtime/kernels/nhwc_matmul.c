@@ -49,7 +49,7 @@ static bool make_conv(const mrt_call *call, mrt_nhwc_conv *c) {
     c->zero_point = (int32_t)p->zero_point_out;
     c->low = (int32_t)p->clamp_min;
     c->high = (int32_t)p->clamp_max;
-    if (!mrt_nhwc_geometry(c)) {
+    if (!mrt_nhwc_geometry(c, false)) {
         return false;
     }
     if (!c->copies && call->in[0]->dtype == MRT_I8) { /* bytes are stored as value + 128 */
@@ -123,8 +123,10 @@ size_t mrt_matmul_packed_pack(const mrt_call *call, void *packed) {
     size_t bytes = 0;
     if (weights && words) {
         plain_constants(call, &c, weights, words);
-        const mrt_nhwc_constants from = {weights, words, words + s.columns,
-                                         words + 2 * s.columns};
+        const mrt_nhwc_constants from = {.weights = weights,
+                                         .base = words,
+                                         .multiplier = words + s.columns,
+                                         .shift = words + 2 * s.columns};
         bytes = mrt_nhwc_pack(&c, &from, call->pool, packed);
     }
     free(weights);

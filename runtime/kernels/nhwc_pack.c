@@ -1,4 +1,4 @@
-/* conv_nhwc: check, geometry and packed weights: see nhwc_conv.h. */
+/* Channels-last convolutions: geometry and packed weights; check of conv_nhwc: see nhwc_conv.h. */
 #include "runtime/kernels/nhwc_conv.h"
 
 #include "runtime/kernels/int_util.h"
@@ -8,8 +8,7 @@
 
 enum { PIECE_ROWS = 112, PIECE_BLOCKS = 8, MIN_TASKS = 8 };
 
-/* The same tensor with its channels at axis 1, where mrt_conv_plan_check wants them. */
-static mrt_tensor channels_first(const mrt_tensor *t) {
+mrt_tensor mrt_nhwc_channels_first(const mrt_tensor *t) {
     mrt_tensor r = *t;
     const int32_t rank = t->shape.rank;
     if (rank >= 3) {
@@ -22,8 +21,8 @@ static mrt_tensor channels_first(const mrt_tensor *t) {
 static mrt_status make_plan(const mrt_call *call, mrt_conv_plan *plan, mrt_error *err) {
     MRT_TRY(mrt_check_dtype(mrt_in(call, 0), "x", MRT_U8, err));
     MRT_TRY(mrt_check_dtype(mrt_out(call, 0), "y", MRT_U8, err));
-    const mrt_tensor x = channels_first(call->in[0]);
-    mrt_tensor y = channels_first(call->out[0]);
+    const mrt_tensor x = mrt_nhwc_channels_first(call->in[0]);
+    mrt_tensor y = mrt_nhwc_channels_first(call->out[0]);
     const mrt_tensor *in[5] = {&x, call->in[1], call->in[2], call->in[3], call->in[4]};
     mrt_tensor *out[1] = {&y};
     mrt_call logical = *call;
@@ -41,8 +40,13 @@ static bool set_source(mrt_nhwc_conv *c) {
     for (int i = 0; i < 3; ++i) {
         pads = pads || p->begin[i] != 0 || p->padded[i] > p->in[i];
     }
-    c->widens = c->isa->layout == MRT_TILE_I16 && !p->depthwise;
+    c->widens = c->isa && c->isa->layout == MRT_TILE_I16 && !p->depthwise;
     c->copies = pads || c->widens;
+    if (c->float_isa && p->depthwise) {
+        c->copies = pads = false;
+    }
+    c->x_element = c->float_isa ? sizeof(float) : 1;
+    c->element = c->widens ? 2 : c->x_element;
     int64_t elements = p->channels;
     for (int i = 0; i < 3; ++i) {
         c->pitch[i] = pads ? p->padded[i] : p->in[i];
@@ -50,7 +54,7 @@ static bool set_source(mrt_nhwc_conv *c) {
             return false;
         }
     }
-    c->copy_bytes = c->copies ? (size_t)elements * (c->widens ? 2 : 1) + MRT_TILE_SLACK : 0;
+    c->copy_bytes = c->copies ? (size_t)elements * c->element + MRT_TILE_SLACK : 0;
     return true;
 }
 
@@ -83,16 +87,20 @@ static void set_windows(mrt_nhwc_conv *c) {
         c->quads = mrt_div_up(p->taps, 4);
         c->blocks = mrt_div_up(p->channels, MRT_DEPTHWISE_BLOCK);
         c->columns = c->blocks * MRT_DEPTHWISE_BLOCK;
-        c->block_bytes = (size_t)(c->quads * 4) * MRT_DEPTHWISE_BLOCK * mrt_tile_element(c->isa);
+        c->block_bytes = c->isa ? (size_t)(c->quads * 4) * mrt_tile_element(c->isa)
+                                : (size_t)p->taps * sizeof(float);
+        c->block_bytes *= MRT_DEPTHWISE_BLOCK;
         return;
     }
     const bool merged = p->group == 1 && p->dilation[2] == 1;
     const int64_t run = merged ? p->kernel[2] * p->channels : p->group_in;
     c->runs = merged ? p->kernel[0] * p->kernel[1] : p->taps;
     c->quads = mrt_div_up(run, 4);
+    c->length = c->isa ? c->quads * 4 : run;
     c->blocks = mrt_div_up(p->group_out, MRT_TILE_BLOCK);
     c->columns = mrt_div_up(c->blocks, MRT_TILE_BLOCKS) * MRT_TILE_BLOCKS * MRT_TILE_BLOCK;
-    c->block_bytes = mrt_tile_block_bytes(c->isa, c->runs, c->quads);
+    c->block_bytes = c->isa ? mrt_tile_block_bytes(c->isa, c->runs, c->quads)
+                            : (size_t)(c->runs * run) * MRT_TILE_BLOCK * sizeof(float);
 }
 
 /* Byte offsets of the parts of packed memory. */
@@ -108,9 +116,9 @@ static bool memory_layout(const mrt_nhwc_conv *c, pack_memory *m) {
     size_t weights = 0;
     m->run = mrt_align64(sizeof(mrt_nhwc_conv));
     m->base = m->run + mrt_align64(runs * sizeof(int64_t));
-    m->multiplier = m->base + columns;
-    m->shift = m->multiplier + columns;
-    m->w = m->shift + columns;
+    m->multiplier = m->base + columns; /* base is the bias of floats, which have no others */
+    m->shift = m->multiplier + (c->isa ? columns : 0);
+    m->w = m->shift + (c->isa ? columns : 0);
     if (!mrt_mul_bytes((size_t)(groups * c->blocks), c->block_bytes, &weights)) {
         return false;
     }
@@ -118,9 +126,10 @@ static bool memory_layout(const mrt_nhwc_conv *c, pack_memory *m) {
     return true;
 }
 
-bool mrt_nhwc_geometry(mrt_nhwc_conv *c) {
+bool mrt_nhwc_geometry(mrt_nhwc_conv *c, bool is_float) {
     pack_memory m;
-    c->isa = mrt_tile_isa_select();
+    c->isa = is_float ? NULL : mrt_tile_isa_select();
+    c->float_isa = is_float ? mrt_tile_f32_isa_select() : NULL;
     set_windows(c);
     if (!set_source(c) || !memory_layout(c, &m)) {
         return false;
@@ -145,7 +154,7 @@ mrt_status mrt_conv_nhwc_check(const mrt_call *call, size_t *out_scratch, mrt_er
     if (!call->in[1]->data || !is_narrow(&c.plan, call->in[2]) || !call->in[3]->data) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'w': not a constant whose sums fit 32 bits");
     }
-    if (!mrt_nhwc_geometry(&c)) {
+    if (!mrt_nhwc_geometry(&c, false)) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'x': padded size is too large");
     }
     *out_scratch = c.copy_bytes;
@@ -162,20 +171,27 @@ static int64_t tap_offset(const mrt_nhwc_conv *c, int64_t tap) {
 }
 
 /* Weights of 16 output channels: every weight goes to its column, run and place in a quad. */
-static void pack_column(const mrt_nhwc_conv *c, const int8_t *weights, int64_t oc, void *block) {
+static void pack_column(const mrt_nhwc_conv *c, const mrt_nhwc_constants *from, int64_t oc,
+                        void *block) {
     const mrt_conv_plan *p = &c->plan;
     const int64_t n = oc % p->group_out % MRT_TILE_BLOCK;
     const int64_t merged = p->taps / c->runs; /* taps per run */
-    const int bits = c->isa->layout == MRT_TILE_I16 ? 1 : 2; /* 2^bits values lie together */
-    const int8_t *w = weights + oc * p->depth;
+    /* 2^bits values lie together */
+    const int bits = !c->isa ? 0 : c->isa->layout == MRT_TILE_I16 ? 1 : 2;
+    const int8_t *w = (const int8_t *)from->weights + oc * p->depth;
+    const int64_t step = from->weights_across ? p->out_channels : 1;
+    const float *floats =
+        (const float *)from->weights + (from->weights_across ? oc : oc * p->depth);
     for (int64_t tap = 0; tap < p->taps; ++tap) {
-        const int64_t from = tap % merged * p->group_in;
-        const int64_t run = tap / merged * c->quads * 4 * MRT_TILE_BLOCK + (n << bits);
+        const int64_t first = tap % merged * p->group_in;
+        const int64_t run = tap / merged * c->length * MRT_TILE_BLOCK + (n << bits);
         for (int64_t channel = 0; channel < p->group_in; ++channel) {
-            const int64_t k = from + channel;
+            const int64_t k = first + channel;
             const int64_t inner = k & ((1 << bits) - 1);
             const int64_t at = run + (k - inner) * MRT_TILE_BLOCK + inner;
-            if (bits == 1) {
+            if (bits == 0) {
+                ((float *)block)[at] = floats[(channel * p->taps + tap) * step];
+            } else if (bits == 1) {
                 ((int16_t *)block)[at] = w[channel * p->taps + tap];
             } else {
                 ((int8_t *)block)[at] = w[channel * p->taps + tap];
@@ -184,20 +200,26 @@ static void pack_column(const mrt_nhwc_conv *c, const int8_t *weights, int64_t o
     }
 }
 
-static void pack_channel(const mrt_nhwc_conv *c, const int8_t *weights, int64_t oc, void *block) {
+static void pack_channel(const mrt_nhwc_conv *c, const void *weights, int64_t oc, void *block) {
+    const int8_t *w = (const int8_t *)weights + oc * c->plan.taps;
+    const float *floats = (const float *)weights + oc * c->plan.taps;
     for (int64_t t = 0; t < c->plan.taps; ++t) {
+        if (!c->isa) {
+            ((float *)block)[t * MRT_DEPTHWISE_BLOCK + oc % MRT_DEPTHWISE_BLOCK] = floats[t];
+            continue;
+        }
         const size_t at = mrt_tile_depthwise_index(c->isa, t, oc % MRT_DEPTHWISE_BLOCK);
         if (c->isa->layout == MRT_TILE_I16) {
-            ((int16_t *)block)[at] = weights[oc * c->plan.taps + t];
+            ((int16_t *)block)[at] = w[t];
         } else {
-            ((int8_t *)block)[at] = weights[oc * c->plan.taps + t];
+            ((int8_t *)block)[at] = w[t];
         }
     }
 }
 
 typedef struct pack_job {
     const mrt_nhwc_conv *conv;
-    const int8_t *weights;
+    const mrt_nhwc_constants *from;
     char *out;
 } pack_job;
 
@@ -212,9 +234,9 @@ static void pack_block(void *context, int64_t index) {
     for (int64_t i = first; i < mrt_min64(first + width, channels); ++i) {
         const int64_t oc = index / c->blocks * channels + i;
         if (p->depthwise) {
-            pack_channel(c, job->weights, oc, block);
+            pack_channel(c, job->from->weights, oc, block);
         } else {
-            pack_column(c, job->weights, oc, block);
+            pack_column(c, job->from, oc, block);
         }
     }
 }
@@ -234,6 +256,35 @@ static bool is_narrow_end(const mrt_conv_plan *p, const mrt_nhwc_constants *from
     return true;
 }
 
+/* The constants per column. */
+static void pack_vectors(mrt_nhwc_conv *c, const pack_memory *m, const mrt_nhwc_constants *from,
+                         char *memory) {
+    const mrt_conv_plan *p = &c->plan;
+    int32_t *base = (int32_t *)(void *)(memory + m->base);
+    int32_t *multiplier = (int32_t *)(void *)(memory + m->multiplier);
+    int32_t *shift = (int32_t *)(void *)(memory + m->shift);
+    float *bias = (float *)(void *)(memory + m->base);
+    for (int64_t oc = 0; oc < p->out_channels; ++oc) {
+        const int64_t at = p->depthwise ? oc
+                                        : oc / p->group_out * c->columns + oc % p->group_out;
+        if (c->float_isa) {
+            bias[at] = from->bias ? from->bias[oc] : -0.0f; /* adding -0 changes nothing */
+            continue;
+        }
+        base[at] = from->base[oc];
+        multiplier[at] = from->multiplier[oc];
+        shift[at] = from->shift[oc];
+    }
+    if (c->float_isa) {
+        c->bias = bias;
+        return;
+    }
+    c->narrow = is_narrow_end(p, from);
+    c->base = base;
+    c->multiplier = multiplier;
+    c->shift = shift;
+}
+
 size_t mrt_nhwc_pack(const mrt_nhwc_conv *conv, const mrt_nhwc_constants *from, mrt_pool *pool,
                      void *packed) {
     mrt_nhwc_conv c = *conv;
@@ -247,29 +298,16 @@ size_t mrt_nhwc_pack(const mrt_nhwc_conv *conv, const mrt_nhwc_constants *from, 
     }
     char *memory = packed;
     int64_t *run = (int64_t *)(void *)(memory + m.run);
-    int32_t *base = (int32_t *)(void *)(memory + m.base);
-    int32_t *multiplier = (int32_t *)(void *)(memory + m.multiplier);
-    int32_t *shift = (int32_t *)(void *)(memory + m.shift);
     memset(packed, 0, m.total);
     const int64_t step = p->depthwise ? 1 : p->taps / c.runs;
     for (int64_t i = 0; i < c.runs; ++i) {
         run[i] = tap_offset(&c, i * step);
     }
-    for (int64_t oc = 0; oc < p->out_channels; ++oc) {
-        const int64_t at = p->depthwise ? oc
-                                        : oc / p->group_out * c.columns + oc % p->group_out;
-        base[at] = from->base[oc];
-        multiplier[at] = from->multiplier[oc];
-        shift[at] = from->shift[oc];
-    }
-    c.narrow = is_narrow_end(p, from);
     c.run = run;
-    c.base = base;
-    c.multiplier = multiplier;
-    c.shift = shift;
+    pack_vectors(&c, &m, from, memory);
     c.w = memory + m.w;
     memcpy(packed, &c, sizeof(c));
-    pack_job job = {&c, from->weights, memory + m.w};
+    pack_job job = {&c, from, memory + m.w};
     mrt_parallel_for(pool, c.blocks * (p->depthwise ? 1 : p->group), pack_block, &job);
     return m.total;
 }
@@ -280,10 +318,12 @@ size_t mrt_conv_nhwc_pack(const mrt_call *call, void *packed) {
                        .low = (int32_t)params->clamp_min,
                        .high = (int32_t)params->clamp_max};
     const mrt_status status = make_plan(call, &c.plan, NULL);
-    const bool fits = mrt_nhwc_geometry(&c);
+    const bool fits = mrt_nhwc_geometry(&c, false);
     assert(status == MRT_OK && fits);
     (void)status, (void)fits;
-    const mrt_nhwc_constants from = {call->in[1]->data, call->in[2]->data, call->in[3]->data,
-                                     call->in[4]->data};
+    const mrt_nhwc_constants from = {.weights = call->in[1]->data,
+                                     .base = call->in[2]->data,
+                                     .multiplier = call->in[3]->data,
+                                     .shift = call->in[4]->data};
     return mrt_nhwc_pack(&c, &from, call->pool, packed);
 }

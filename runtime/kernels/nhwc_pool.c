@@ -1,9 +1,11 @@
-/* pool_nhwc: maximum and average (rule avgpool-int) over windows of whole pixels of uint8. */
+/* pool_nhwc: maximum and average over windows of whole pixels of uint8 (rule avgpool-int) or float (as
+ * pool_f32: sums in double in increasing tap order). */
 #include "runtime/kernels/int_util.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/kernels/tile_isa.h"
 #include "runtime/mrt_clones.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { CHUNK = 256 }; /* channels that are worked on together */
@@ -15,8 +17,10 @@ typedef struct pool_axis {
 typedef struct pool_job {
     pool_axis axis[3];
     int64_t channels, volume;
-    const uint8_t *x;
-    uint8_t *y;
+    const char *x;
+    char *y;
+    bool is_float;
+    size_t element; /* bytes */
     const mrt_pool_params *params;
     const mrt_tile_isa *isa;
     mrt_tile_sum end; /* of a whole window */
@@ -47,12 +51,14 @@ static mrt_status make_job(const mrt_call *call, pool_job *job, mrt_error *err) 
     MRT_TRY(mrt_check_param(p->spatial, "spatial", 1, MRT_MAX_SPATIAL, err));
     const int rank = (int)p->spatial + 2;
     const int skip = 3 - (int)p->spatial;
-    MRT_TRY(mrt_check_dtype(x, "x", MRT_U8, err));
+    MRT_TRY(mrt_check_dtype2(x, "x", MRT_U8, MRT_F32, err));
     MRT_TRY(mrt_check_rank(x, "x", rank, rank, err));
-    MRT_TRY(mrt_check_dtype(y, "y", MRT_U8, err));
+    MRT_TRY(mrt_check_same_dtype(y, "y", x, "x", err));
     MRT_TRY(mrt_check_rank(y, "y", rank, rank, err));
     MRT_TRY(mrt_check_dim(y, "y", 0, x->shape.dims[0], err));
     MRT_TRY(mrt_check_dim(y, "y", rank - 1, x->shape.dims[rank - 1], err));
+    job->is_float = x->dtype == MRT_F32;
+    job->element = mrt_dtype_bytes(x->dtype);
     job->channels = x->shape.dims[rank - 1];
     job->volume = 1;
     for (int i = 0; i < 3; ++i) {
@@ -95,35 +101,68 @@ static void add_into(int32_t *restrict sum, const uint8_t *restrict x, int64_t c
     }
 }
 
-/* Window of one output pixel: calls for every pixel of it, channels from..from+count. */
-static void pool_pixel(const pool_job *job, const uint8_t *image, const pool_range r[3],
-                       int64_t from, int64_t count, uint8_t *y) {
-    const mrt_pool_params *p = job->params;
-    const pool_axis *a = job->axis;
-    const bool is_max = p->mode == MRT_POOL_MAX;
-    int32_t sum[CHUNK];
-    int64_t pixels = 0;
-    memset(sum, 0, sizeof(sum));
-    memset(y, 0, (size_t)count);
-    for (int64_t d = r[0].first; d < r[0].first + r[0].count; ++d) {
-        for (int64_t h = r[1].first; h < r[1].first + r[1].count; ++h) {
-            const int64_t row = (r[0].start + d * a[0].dilation) * a[1].in + r[1].start +
-                                h * a[1].dilation;
-            for (int64_t w = r[2].first; w < r[2].first + r[2].count; ++w, ++pixels) {
-                const int64_t at = row * a[2].in + r[2].start + w * a[2].dilation;
-                const uint8_t *x = image + at * job->channels + from;
-                if (is_max) {
-                    max_into(y, x, count);
-                } else {
-                    add_into(sum, x, count);
-                }
-            }
+/* A NaN wins. */
+MRT_CLONES
+static void max_floats(float *restrict y, const float *restrict x, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+        y[i] = x[i] > y[i] || x[i] != x[i] ? x[i] : y[i];
+    }
+}
+
+MRT_CLONES
+static void add_floats(double *restrict sum, const float *restrict x, int64_t count) {
+    for (int64_t i = 0; i < count; ++i) {
+        sum[i] += (double)x[i];
+    }
+}
+
+/* What a window gathers of CHUNK channels; maxima grow in the result itself. */
+typedef union pool_sums {
+    int32_t ints[CHUNK];
+    double floats[CHUNK];
+} pool_sums;
+
+static void begin_pixel(const pool_job *job, int64_t count, void *y, pool_sums *sums) {
+    if (job->params->mode == MRT_POOL_AVG) {
+        memset(sums, 0, sizeof(*sums));
+    } else if (job->is_float) {
+        for (int64_t i = 0; i < count; ++i) {
+            ((float *)y)[i] = -INFINITY;
         }
+    } else {
+        memset(y, 0, (size_t)count);
     }
-    if (is_max) {
-        return;
+}
+
+static void take_pixel(const pool_job *job, const void *x, int64_t count, void *y,
+                       pool_sums *sums) {
+    const bool is_max = job->params->mode == MRT_POOL_MAX;
+    if (job->is_float && is_max) {
+        max_floats(y, x, count);
+    } else if (job->is_float) {
+        add_floats(sums->floats, x, count);
+    } else if (is_max) {
+        max_into(y, x, count);
+    } else {
+        add_into(sums->ints, x, count);
     }
-    const int64_t divisor = r[0].divisor * r[1].divisor * r[2].divisor;
+}
+
+static void finish_floats(const pool_job *job, const double *sum, int64_t divisor, int64_t count,
+                          float *y) {
+    const mrt_pool_params *p = job->params;
+    const bool relu = p->act == MRT_ACT_RELU;
+    const float high = relu && p->act_limit >= 0 ? (float)p->act_limit : INFINITY;
+    for (int64_t i = 0; i < count; ++i) {
+        float v = divisor > 0 ? (float)(sum[i] / (double)divisor) : 0.0f;
+        v = relu && v < 0.0f ? 0.0f : v;
+        y[i] = v > high ? high : v;
+    }
+}
+
+static void finish_ints(const pool_job *job, int32_t *sum, int64_t pixels, int64_t divisor,
+                        int64_t count, uint8_t *y) {
+    const mrt_pool_params *p = job->params;
     const int32_t zero = (int32_t)(pixels * p->zero_point_in);
     for (int64_t i = 0; i < count; ++i) {
         sum[i] -= zero;
@@ -140,21 +179,52 @@ static void pool_pixel(const pool_job *job, const uint8_t *image, const pool_ran
     }
 }
 
+/* Window of one output pixel: channels from..from+count. */
+static void pool_pixel(const pool_job *job, const char *image, const pool_range r[3],
+                       int64_t from, int64_t count, void *y) {
+    const pool_axis *a = job->axis;
+    pool_sums sums;
+    int64_t pixels = 0;
+    begin_pixel(job, count, y, &sums);
+    for (int64_t d = r[0].first; d < r[0].first + r[0].count; ++d) {
+        for (int64_t h = r[1].first; h < r[1].first + r[1].count; ++h) {
+            const int64_t row = (r[0].start + d * a[0].dilation) * a[1].in + r[1].start +
+                                h * a[1].dilation;
+            for (int64_t w = r[2].first; w < r[2].first + r[2].count; ++w, ++pixels) {
+                const int64_t at = row * a[2].in + r[2].start + w * a[2].dilation;
+                take_pixel(job, image + (size_t)(at * job->channels + from) * job->element, count,
+                           y, &sums);
+            }
+        }
+    }
+    const int64_t divisor = r[0].divisor * r[1].divisor * r[2].divisor;
+    if (job->params->mode == MRT_POOL_MAX) {
+        return;
+    }
+    if (job->is_float) {
+        finish_floats(job, sums.floats, divisor, count, y);
+    } else {
+        finish_ints(job, sums.ints, pixels, divisor, count, y);
+    }
+}
+
 static void run_row(void *context, int64_t row) {
     const pool_job *job = context;
     const pool_axis *a = job->axis;
     const bool include_pad = job->params->count_include_pad != 0;
     const int64_t image = row / a[1].out / a[0].out;
-    const uint8_t *x = job->x + image * a[0].in * a[1].in * a[2].in * job->channels;
-    uint8_t *y = job->y + row * a[2].out * job->channels;
+    const size_t pixel = (size_t)job->channels * job->element;
+    const char *x = job->x + (size_t)(image * a[0].in * a[1].in * a[2].in) * pixel;
+    char *y = job->y + (size_t)(row * a[2].out) * pixel;
     pool_range r[3] = {window_range(&a[0], row / a[1].out % a[0].out, include_pad),
                        window_range(&a[1], row % a[1].out, include_pad)};
     for (int64_t ow = 0; ow < a[2].out; ++ow) {
         r[2] = window_range(&a[2], ow, include_pad);
         for (int64_t c = 0; c < job->channels; c += CHUNK) {
-            pool_pixel(job, x, r, c, mrt_min64(CHUNK, job->channels - c), y + c);
+            pool_pixel(job, x, r, c, mrt_min64(CHUNK, job->channels - c),
+                       y + (size_t)c * job->element);
         }
-        y += job->channels;
+        y += pixel;
     }
 }
 
@@ -168,7 +238,7 @@ void mrt_pool_nhwc_run(const mrt_call *call) {
     (void)status;
     job.end = (mrt_tile_sum){(int32_t)p->multiplier, 0, (int32_t)p->shift,
                              (int32_t)p->zero_point_out, 0, 255};
-    if (p->mode == MRT_POOL_AVG && p->act == MRT_ACT_RELU) {
+    if (!job.is_float && p->mode == MRT_POOL_AVG && p->act == MRT_ACT_RELU) {
         if (p->act_limit >= 0.0) {
             job.end.high = mrt_quantize_value(p->act_limit, y->scale, (int32_t)p->zero_point_out,
                                               0, 255);

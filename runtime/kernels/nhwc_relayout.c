@@ -1,6 +1,8 @@
-/* relayout: between row-major [N, C, spatial] of int8 or uint8 and channels-last uint8 (mrt_layout.h). */
+/* relayout: between row-major [N, C, spatial] of int8 or uint8 and channels-last uint8, or of float on
+ * both sides (mrt_layout.h). */
 #include "runtime/kernels/kernel_util.h"
 #include "runtime/kernels/kernels.h"
+#include "runtime/kernels/move_transpose.h"
 #include "runtime/mrt_clones.h"
 
 #include <string.h>
@@ -10,6 +12,7 @@ enum { TILE = 64 }; /* positions, and channels, that are transposed in one piece
 typedef struct relayout_job {
     const uint8_t *x;
     uint8_t *y;
+    int64_t element; /* bytes */
     int64_t channels, positions, tiles; /* tiles per image */
     uint8_t flip;
     bool to_last;
@@ -17,8 +20,12 @@ typedef struct relayout_job {
 
 static mrt_status check_form(const mrt_tensor *first, const mrt_tensor *last, mrt_error *err) {
     const int32_t rank = first->shape.rank;
-    MRT_TRY(mrt_check_dtype2(first, "row-major", MRT_I8, MRT_U8, err));
-    MRT_TRY(mrt_check_dtype(last, "channels-last", MRT_U8, err));
+    if (last->dtype == MRT_F32) {
+        MRT_TRY(mrt_check_dtype(first, "row-major", MRT_F32, err));
+    } else {
+        MRT_TRY(mrt_check_dtype2(first, "row-major", MRT_I8, MRT_U8, err));
+        MRT_TRY(mrt_check_dtype(last, "channels-last", MRT_U8, err));
+    }
     MRT_TRY(mrt_check_rank(last, "channels-last", rank, rank, err));
     if (rank < 3) {
         return mrt_check_same_shape(last, "channels-last", first, "row-major", err);
@@ -57,6 +64,21 @@ static void transpose_tile(uint8_t *restrict y, const uint8_t *restrict x, int64
     }
 }
 
+/* Positions [from, from + count) of an image of floats. */
+static void run_floats(const relayout_job *job, int64_t image, int64_t from, int64_t count) {
+    const int64_t unit = sizeof(float);
+    const char *x = (const char *)job->x + image * unit;
+    char *y = (char *)job->y + image * unit;
+    const int64_t pixel = job->channels * unit, plane = job->positions * unit;
+    if (job->to_last) {
+        mrt_transpose_plane(y + from * pixel, x + from * unit, count, job->channels, pixel, plane,
+                            unit);
+    } else {
+        mrt_transpose_plane(y + from * unit, x + from * pixel, job->channels, count, plane, pixel,
+                            unit);
+    }
+}
+
 static void run_tile(void *context, int64_t index) {
     const relayout_job *job = context;
     const int64_t rows = job->to_last ? job->channels : job->positions;
@@ -64,6 +86,10 @@ static void run_tile(void *context, int64_t index) {
     const int64_t image = index / job->tiles * job->channels * job->positions;
     const int64_t from = index % job->tiles * TILE; /* of the positions */
     const int64_t count = mrt_min64(TILE, job->positions - from);
+    if (job->element == sizeof(float)) {
+        run_floats(job, image, from, count);
+        return;
+    }
     for (int64_t c = 0; c < job->channels; c += TILE) {
         const int64_t part = mrt_min64(TILE, job->channels - c);
         const int64_t i0 = job->to_last ? c : from;
@@ -79,6 +105,7 @@ void mrt_relayout_run(const mrt_call *call) {
     const mrt_tensor *first = p->flag ? call->in[0] : call->out[0];
     relayout_job job = {.x = call->in[0]->data, .y = call->out[0]->data, .to_last = p->flag != 0};
     const int64_t count = mrt_shape_count(&first->shape);
+    job.element = (int64_t)mrt_dtype_bytes(first->dtype);
     job.flip = first->dtype == MRT_I8 ? 0x80 : 0;
     job.channels = first->shape.rank >= 3 ? first->shape.dims[1] : 1;
     if (count == 0) {
