@@ -20,7 +20,7 @@
 static const char *const program = "model_transform";
 
 typedef struct settings {
-    const char *model_name, *model_def, *input_shapes, *output_names, *input_names, *truncate_names, *mlir;
+    const char *model_name, *model_def, *model_file, *input_shapes, *output_names, *input_names, *truncate_names, *mlir;
     const char *test_input, *test_result, *test_reference, *tolerance, *excepts;
     const char *resize_dims, *keep_ratio_mode, *pad_type, *mean, *scale, *pixel_format;
     const char *channel_format, *preprocess_list, *disable_pattern, *patterns_count;
@@ -32,7 +32,9 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
     const mica_option made[] = {
         {.name = "--model_name", .kind = MICA_OPT_STRING, .metavar = "NAME", .dest = &s->model_name,
          .help = "needed without --check; name of the model: symbol of the module, stem of file names"},
-        {.name = "--model_def", .kind = MICA_OPT_STRING, .metavar = "FILE", .required = true, .dest = &s->model_def,
+        {.name = "model", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s->model_file,
+         .help = "the same as --model_def FILE"},
+        {.name = "--model_def", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s->model_def,
          .help = "model to read: .onnx, or .mlir of the top dialect"},
         {.name = "--input_shapes", .kind = MICA_OPT_STRING, .metavar = "SHAPES", .dest = &s->input_shapes,
          .help = "[[1,3,224,224],[10]], name:[..], or symbolic batch=1,seq=32; needed where the model leaves a dimension open; for a "
@@ -379,7 +381,14 @@ int main(int argc, char **argv) {
                                .summary = "Turns an ONNX model into a module of the top dialect."};
     int code = TOOL_OK;
     fill_options(&s, rows, &table.count);
-    const bool run_it = tool_options(&table, argc, argv, &code);
+    bool run_it = tool_options(&table, argc, argv, &code);
+    if (run_it && (s.model_file == NULL) == (s.model_def == NULL)) {
+        tool_error(program, s.model_def == NULL ? "no model given: expected FILE or --model_def FILE"
+                                                : "the model is given twice, as FILE and as --model_def");
+        code = TOOL_USAGE;
+        run_it = false;
+    }
+    s.model_def = s.model_def != NULL ? s.model_def : s.model_file;
     if (run_it && !s.check && (s.model_name == NULL || s.mlir == NULL)) {
         tool_error(program, "option %s is required (only --check goes without it)",
                    s.model_name == NULL ? "--model_name" : "--mlir");
