@@ -171,6 +171,16 @@ uint64_t mica_float_special_bits(mica_float_kind kind, double value) {
     return sign | exponent_mask(format) << format->mantissa | mantissa;
 }
 
+static void search_digits(mica_float_kind kind, double value, char *text, size_t room) {
+    const int most = kind == MICA_F64 ? 17 : 9;
+    for (int digits = kind == MICA_F64 ? 15 : 6;; digits++) {
+        snprintf(text, room, "%.*g", digits, value);
+        if (digits == most || mica_float_round(kind, strtod(text, NULL)) == value) {
+            return;
+        }
+    }
+}
+
 void mica_float_print(mica_strbuf *out, mica_float_kind kind, double value) {
     if (isnan(value) || isinf(value)) {
         mica_strbuf_printf(out, "0x%0*llX", (formats[kind].width + 3) / 4,
@@ -178,14 +188,8 @@ void mica_float_print(mica_strbuf *out, mica_float_kind kind, double value) {
         return;
     }
     char text[40];
-    int digits = kind == MICA_F64 ? 15 : 6;
-    int most = kind == MICA_F64 ? 17 : 9;
-    for (;; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, value);
-        double back = strtod(text, NULL);
-        if (digits == most || mica_float_round(kind, back) == value) {
-            break;
-        }
+    if (!mica_float_digits(kind, value, text)) {
+        search_digits(kind, value, text, sizeof text);
     }
     /* A process may run in a locale with a decimal comma. */
     char *comma = strchr(text, ',');

@@ -19,5 +19,8 @@ uint64_t mica_float_special_bits(mica_float_kind kind, double value);
 /* Writes the shortest decimal that reads back as the same value (always with a '.'), or the bit
  * pattern in hexadecimal for infinities and NaN: what MLIR's lexer accepts. */
 void mica_float_print(mica_strbuf *out, mica_float_kind kind, double value);
+/* The fast way to the digits of `mica_float_print`, as printf's %g spells them: writes up to 32 bytes
+ * of text. False when it does not know them beyond doubt. */
+bool mica_float_digits(mica_float_kind kind, double value, char *out);
 
 #endif

@@ -2,6 +2,9 @@
 #include "runtime/mrt_quant.h"
 
 #include <math.h>
+#include <string.h>
+
+#include "runtime/mrt_clones.h"
 
 /* Nearest integer, ties to even, kept in double; independent of the machine's rounding calls. */
 static double half_even(double v) {
@@ -127,8 +130,38 @@ double mrt_weight_scale(double absmax, double bias_absmax, double scale_in) {
     return finish_scale(by_weight > by_bias ? by_weight : by_bias);
 }
 
-int8_t mrt_quantize_weight(double w, double scale) {
-    return (int8_t)mrt_quantize_value(w, scale, 0, -127, 127);
+MRT_CLONES static int32_t quantize_piece(const float *w, int n, double scale, int8_t *q) {
+    int32_t sum = 0;
+    for (int i = 0; i < n; ++i) {
+        const int32_t v = mrt_quantize_value(w[i], scale, 0, -127, 127);
+        q[i] = (int8_t)v;
+        sum += v;
+    }
+    return sum;
+}
+
+int64_t mrt_quantize_weights(const float *w, int64_t n, double scale, int8_t *q) {
+    enum { PIECE = 1 << 20 }; /* its sum fits 32 bits */
+    int64_t sum = 0;
+    for (int64_t at = 0; at < n; at += PIECE) {
+        sum += quantize_piece(w + at, (int)(n - at < PIECE ? n - at : PIECE), scale, q + at);
+    }
+    return sum;
+}
+
+/* On bit patterns, which are ordered as the magnitudes are. */
+MRT_CLONES double mrt_weights_absmax(const float *w, int64_t n) {
+    int32_t most = 0;
+    for (int64_t i = 0; i < n; ++i) {
+        int32_t bits;
+        memcpy(&bits, &w[i], sizeof bits);
+        bits &= INT32_MAX;
+        bits = bits > 0x7f800000 ? 0 : bits; /* NaN */
+        most = bits > most ? bits : most;
+    }
+    float absmax;
+    memcpy(&absmax, &most, sizeof absmax);
+    return absmax;
 }
 
 int32_t mrt_bias_fold(double bias, double scale_in, double scale_w, int32_t zero_point_in,

@@ -159,7 +159,14 @@ mrt_status mrt_qparams_asymmetric(double min, double max, int bits, mrt_qparams 
 double mrt_weight_scale(double absmax, double bias_absmax, double scale_in);
 
 /* [weight-per-channel] clamp(half_even(w / scale), -127, 127); NaN gives 0. */
-int8_t mrt_quantize_weight(double w, double scale);
+static inline int8_t mrt_quantize_weight(double w, double scale) {
+    return (int8_t)mrt_quantize_value(w, scale, 0, -127, 127);
+}
+
+/* The same for n weights; returns the sum of the results. */
+int64_t mrt_quantize_weights(const float *w, int64_t n, double scale, int8_t *q);
+/* Largest |w|; NaN does not count. 0 for none. */
+double mrt_weights_absmax(const float *w, int64_t n);
 
 /* [bias-fold] saturate_i32(half_even(bias / (scale_in * scale_w)) - zero_point_in * sum_w). */
 int32_t mrt_bias_fold(double bias, double scale_in, double scale_w, int32_t zero_point_in,

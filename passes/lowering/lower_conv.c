@@ -18,6 +18,7 @@ typedef struct channel_weights {
 /* Index of weight k of output channel c: Conv [O, I/g, ...] is contiguous; Deconv is [I, O/g, ...]. */
 typedef struct weight_order {
     int64_t groups, in_per_group, out_per_group, window;
+    int64_t run; /* weights of a channel that lie side by side */
     bool is_deconv;
 } weight_order;
 
@@ -30,19 +31,23 @@ static int64_t weight_index(const weight_order *o, int64_t c, int64_t k) {
     return (row * o->out_per_group + c % o->out_per_group) * o->window + k % o->window;
 }
 
+static double channel_absmax(const weight_order *order, const float *w, int64_t c, int64_t n) {
+    double absmax = 0.0;
+    for (int64_t k = 0; k < n; k += order->run) {
+        absmax = fmax(absmax, mrt_weights_absmax(w + weight_index(order, c, k), order->run));
+    }
+    return absmax;
+}
+
 static mica_status quantize_channel(mica_lowering *l, const mica_op *op, const weight_order *order,
                                     const float *w, double bias, mica_type in, mica_type out,
                                     int64_t c, channel_weights *r) {
-    double absmax = 0.0;
-    for (int64_t k = 0; k < r->per; ++k) {
-        absmax = fmax(absmax, fabs((double)w[weight_index(order, c, k)]));
-    }
-    const double scale = mrt_weight_scale(absmax, fabs(bias), mica_lower_scale_of(in));
+    const double scale = mrt_weight_scale(channel_absmax(order, w, c, r->per), fabs(bias),
+                                          mica_lower_scale_of(in));
     int64_t sum = 0;
-    for (int64_t k = 0; k < r->per; ++k) {
+    for (int64_t k = 0; k < r->per; k += order->run) {
         const int64_t at = weight_index(order, c, k);
-        r->q[at] = mrt_quantize_weight(w[at], scale);
-        sum += r->q[at];
+        sum += mrt_quantize_weights(w + at, order->run, scale, r->q + at);
     }
     r->scales[c] = scale;
     r->bias[c] = mrt_bias_fold(bias, mica_lower_scale_of(in), scale, mica_lower_zero_of(in), sum);
@@ -127,6 +132,7 @@ static mica_status lower_int8(mica_lowering *l, const mica_op *op, const char *n
     }
     order.in_per_group = is_deconv ? filter->dims[0] / groups : filter->dims[1];
     order.out_per_group = is_deconv ? filter->dims[1] : filter->dims[0] / groups;
+    order.run = is_deconv ? order.window : order.in_per_group * order.window;
     channel_weights w = channel_weights_alloc(l->tpu->arena, order.out_per_group * groups,
                                               order.in_per_group * order.window);
     mica_value *bias_value = mica_op_present(op, 2);
@@ -172,7 +178,8 @@ mica_status mica_lower_scale(mica_lowering *l, const mica_op *op, mica_mode mode
         return mica_lower_fallback(l, op, "no calibration for its input or output");
     }
     const int64_t channels = x->type->dims[1];
-    const weight_order order = {.groups = channels, .in_per_group = 1, .out_per_group = 1, .window = 1};
+    const weight_order order = {.groups = channels, .in_per_group = 1, .out_per_group = 1, .window = 1,
+                                .run = 1};
     channel_weights w = channel_weights_alloc(l->tpu->arena, channels, 1);
     const float *factor = mica_weight_data(mica_op_operand(op, 1))->data;
     const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;

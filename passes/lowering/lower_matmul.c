@@ -37,7 +37,8 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
     const int64_t bias_count = bias != NULL ? mica_ndarray_count(mica_weight_data(bias_value)) : 0;
     for (int64_t k = 0; k < at.k; ++k) {
         for (int64_t n = 0; n < at.n; ++n) {
-            absmax[n] = fmax(absmax[n], fabs((double)source[k * at.k_step + n * at.n_step]));
+            const double size = fabs((double)source[k * at.k_step + n * at.n_step]);
+            absmax[n] = size > absmax[n] ? size : absmax[n];
         }
     }
     for (int64_t n = 0; n < at.n; ++n) {

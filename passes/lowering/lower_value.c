@@ -160,15 +160,9 @@ mica_value *mica_lower_const_i8(mica_lowering *l, const mica_op *op, const mica_
     const mica_ndarray *array = mica_weight_data(top);
     const int64_t count = mica_ndarray_count(array);
     const float *source = array->data;
-    double absmax = 0.0;
-    for (int64_t i = 0; i < count; ++i) {
-        absmax = fmax(absmax, fabs((double)source[i]));
-    }
-    const double scale = mrt_weight_scale(absmax, 0.0, 1.0);
+    const double scale = mrt_weight_scale(mrt_weights_absmax(source, count), 0.0, 1.0);
     int8_t *q = mica_alloc((size_t)count + 1);
-    for (int64_t i = 0; i < count; ++i) {
-        q[i] = mrt_quantize_weight(source[i], scale);
-    }
+    (void)mrt_quantize_weights(source, count, scale, q);
     mica_value *value = mica_lower_const(l, op, suffix, mica_lower_uniform(l, MRT_I8, scale, 0),
                                          array->rank, array->dims, q);
     mica_free(q);

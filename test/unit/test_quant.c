@@ -202,6 +202,31 @@ START_TEST(tensor_scales) {
 }
 END_TEST
 
+/* Many weights at once as one by one. */
+START_TEST(many_weights) {
+    enum { MOST = 300 };
+    float w[MOST];
+    int8_t q[MOST];
+    for (int n = 0; n < MOST; ++n) {
+        double absmax = 0.0;
+        for (int i = 0; i < n; ++i) {
+            w[i] = i % 37 == 5 ? NAN : ldexpf(1.0f + 0.001f * (float)i, -(i % 9)) * (i % 2 == 0 ? 1 : -1);
+            w[i] = n == 77 && i == 70 ? -INFINITY : w[i];
+            absmax = fmax(absmax, fabs((double)w[i]));
+        }
+        ck_assert(mrt_weights_absmax(w, n) == absmax);
+        const double scale = mrt_weight_scale(n == 77 ? 0.5 : absmax, 0.0, 1.0);
+        const int64_t sum = mrt_quantize_weights(w, n, scale, q);
+        int64_t expected = 0;
+        for (int i = 0; i < n; ++i) {
+            ck_assert_int_eq(q[i], mrt_quantize_weight(w[i], scale));
+            expected += q[i];
+        }
+        ck_assert_int_eq(sum, expected);
+    }
+}
+END_TEST
+
 START_TEST(weights_and_bias) {
     ck_assert(mrt_weight_scale(1.27, 0.0, 0.02) == (double)(float)0.01);
     ck_assert(mrt_weight_scale(0.0, 0.0, 0.02) == MRT_MIN_SCALE);
@@ -234,6 +259,7 @@ int main(void) {
     tcase_add_test(tcase, add_multiplier_derivation);
     tcase_add_test(tcase, tensor_scales);
     tcase_add_test(tcase, weights_and_bias);
+    tcase_add_test(tcase, many_weights);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
