@@ -27,6 +27,8 @@ struct mrt_exec {
     uint8_t *arena, *scratch;
     void *arena_block, *scratch_block;
     double *seconds; /* borrowed, may be NULL */
+    mrt_trace_fn *trace; /* may be NULL */
+    void *trace_user;
     int64_t *live;   /* size of each symbol of the plan */
     mrt_error problem; /* empty text: none */
     mrt_bump bump;   /* operand arrays of the steps */
@@ -206,6 +208,13 @@ mrt_tensor *mrt_exec_tensor(mrt_exec *exec, int32_t tensor_id) {
 
 void mrt_exec_set_timing(mrt_exec *exec, double *seconds) {
     exec->seconds = seconds;
+}
+
+const mrt_plan *mrt_exec_plan(const mrt_exec *exec) { return exec->plan; }
+
+void mrt_exec_set_trace(mrt_exec *exec, mrt_trace_fn *trace, void *user) {
+    exec->trace = trace;
+    exec->trace_user = user;
 }
 
 static double now(void) {
@@ -388,6 +397,23 @@ static void report_outputs(mrt_exec *exec, const mrt_step *step, mrt_observer_fn
     }
 }
 
+/* Runs step `index`, which belongs to step `own` of the caller's plan. */
+static void run_timed(mrt_exec *exec, int32_t index, int32_t own) {
+    if (exec->seconds == NULL && exec->trace == NULL) {
+        run_step(exec, index);
+        return;
+    }
+    const double begin = now();
+    run_step(exec, index);
+    const double end = now();
+    if (exec->seconds != NULL) {
+        exec->seconds[own] += end - begin;
+    }
+    if (exec->trace != NULL) {
+        exec->trace(exec->trace_user, index, &exec->steps[index].call, begin, end);
+    }
+}
+
 /* Steps [first, last) of the caller's plan. */
 void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observer_fn *observer,
                         void *user) {
@@ -406,11 +432,7 @@ void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observe
         if (own < first || own >= last) {
             continue;
         }
-        const double start = exec->seconds != NULL ? now() : 0;
-        run_step(exec, i);
-        if (exec->seconds != NULL) {
-            exec->seconds[own] += now() - start;
-        }
+        run_timed(exec, i, own);
         if (observer != NULL) {
             report_outputs(exec, &plan->steps[i], observer, user);
         }

@@ -35,4 +35,14 @@ const char *mrt_exec_problem(const mrt_exec *exec);
  * it is not NULL. */
 void mrt_exec_set_timing(mrt_exec *exec, double *seconds);
 
+/* The plan that is executed: the caller's, or a channels-last one derived from it (mrt_layout.h). */
+const mrt_plan *mrt_exec_plan(const mrt_exec *exec);
+
+/* Called after every executed step: its index in mrt_exec_plan, the operands with their live shapes
+ * as the kernel saw them, and when it began and ended (seconds of CLOCK_MONOTONIC). */
+typedef void mrt_trace_fn(void *user, int32_t step, const mrt_call *call, double begin,
+                          double end);
+/* Traces the following runs; NULL ends it. */
+void mrt_exec_set_trace(mrt_exec *exec, mrt_trace_fn *trace, void *user);
+
 #endif

@@ -1,9 +1,11 @@
-/* model_runner: executes any model and saves its tensors; on a labelled dataset, counts hits. */
+/* model_runner: executes any model and saves its tensors; on a labelled dataset, counts hits; measures
+ * speed. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "tools/model_profile.h"
 #include "tools/tool.h"
 #include "utils/file.h"
 #include "utils/map.h"
@@ -12,9 +14,12 @@
 
 static const char *const program = "model_runner";
 
+enum { PROFILE_RUNS = 20 };
+
 typedef struct settings {
     const char *model, *input, *output, *input_shapes, *dataset, *data_list, *labels;
-    bool dump_all, out_fixed;
+    const char *profile_order, *trace, *json;
+    bool dump_all, out_fixed, profile, profile_order_given;
     int64_t input_num, bench, threads;
 } settings;
 
@@ -110,18 +115,57 @@ static mica_status run_dataset(const settings *s, tool_model *model, mica_error 
     return status;
 }
 
-static mica_status run_bench(const settings *s, tool_model *model) {
+/* Repeats the run; `json` gets every time. */
+static void run_bench(const settings *s, tool_model *model, json_t *json) {
     double *seconds = mica_alloc((size_t)s->bench * sizeof *seconds);
+    json_t *times = json_array();
     for (int64_t i = 0; i < s->bench; ++i) {
         const double start = mica_seconds();
         mrt_exec_run(model->exec, NULL, NULL);
         seconds[i] = mica_seconds() - start;
+        json_array_append_new(times, json_real(1e3 * seconds[i]));
     }
+    json_object_set_new(json, "runs_ms", times);
     qsort(seconds, (size_t)s->bench, sizeof *seconds, compare_double);
     printf("%lld runs: min %.3f ms, median %.3f ms, p99 %.3f ms\n", (long long)s->bench, 1e3 * seconds[0],
            1e3 * seconds[s->bench / 2], 1e3 * seconds[(s->bench - 1) * 99 / 100]);
     mica_free(seconds);
-    return MICA_OK;
+}
+
+static mica_status save_json(json_t *value, const char *path, mica_error *err) {
+    char *text = value != NULL ? json_dumps(value, JSON_INDENT(1)) : NULL;
+    const mica_status status = text != NULL ? mica_write_file_atomic(path, text, strlen(text), err)
+                                            : mica_fail(err, "cannot write '%s': no JSON", path);
+    free(text);
+    return status;
+}
+
+/* The runs behind --bench, --profile, --trace and --json. */
+static mica_status run_measured(const settings *s, tool_model *model, mica_error *err) {
+    json_t *json = json_object();
+    mica_status status = MICA_OK;
+    if (s->bench > 0) {
+        run_bench(s, model, json);
+    }
+    if (s->profile || s->trace != NULL) {
+        profile p = {0};
+        status = profile_measure(model, s->bench > 0 ? s->bench : s->profile ? PROFILE_RUNS : 2, &p, err);
+        if (status == MICA_OK && s->profile) {
+            profile_print(&p, strcmp(s->profile_order, "time") == 0);
+            json_object_set_new(json, "profile", profile_json(&p));
+        }
+        if (status == MICA_OK && s->trace != NULL) {
+            json_t *trace = profile_trace(&p, s->model);
+            status = save_json(trace, s->trace, err);
+            json_decref(trace);
+        }
+        profile_free(&p);
+    }
+    if (status == MICA_OK && s->json != NULL) {
+        status = save_json(json, s->json, err);
+    }
+    json_decref(json);
+    return status;
 }
 
 static mica_status run_single(const settings *s, tool_model *model, mica_error *err) {
@@ -131,10 +175,7 @@ static mica_status run_single(const settings *s, tool_model *model, mica_error *
     if (status == MICA_OK) {
         status = tool_save_tensors(model, s->dump_all, s->out_fixed, s->output, err);
     }
-    if (status == MICA_OK && s->bench > 0) {
-        status = run_bench(s, model);
-    }
-    return status;
+    return status == MICA_OK ? run_measured(s, model, err) : status;
 }
 
 static mica_status check(const settings *s, mica_error *err) {
@@ -142,14 +183,22 @@ static mica_status check(const settings *s, mica_error *err) {
     if ((s->input != NULL) == many || (s->dataset != NULL && s->data_list != NULL)) {
         return mica_fail(err, "give exactly one of --input, --dataset and --data_list");
     }
-    if (many && (s->dump_all || s->out_fixed || s->bench > 0)) {
-        return mica_fail(err, "--dump_all_tensors, --out_fixed and --bench go with --input");
+    if (many && (s->dump_all || s->out_fixed || s->bench > 0 || s->profile || s->trace != NULL)) {
+        return mica_fail(err, "--dump_all_tensors, --out_fixed, --bench, --profile and --trace go with --input");
+    }
+    if (s->json != NULL && s->bench == 0 && !s->profile) {
+        return mica_fail(err, "--json goes with --bench or --profile");
+    }
+    if (s->profile_order_given && !s->profile) {
+        return mica_fail(err, "--profile_order goes with --profile");
     }
     if (!many && (s->labels != NULL || s->input_num != 0)) {
         return mica_fail(err, "--labels and --input_num go with --dataset or --data_list");
     }
     if (!many) {
         MICA_TRY(tool_check_output(s->output, err));
+        MICA_TRY(s->trace != NULL ? tool_check_output(s->trace, err) : MICA_OK);
+        MICA_TRY(s->json != NULL ? tool_check_output(s->json, err) : MICA_OK);
     }
     if (s->bench < 0 || s->bench > 1000000 || s->input_num < 0) {
         return mica_fail(err, "--bench and --input_num must be 0 or more (--bench at most 1000000)");
@@ -176,6 +225,14 @@ int main(int argc, char **argv) {
         {.name = "--labels", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.labels,
          .help = "lines 'file label': prints the share of samples whose largest output is the label"},
         {.name = "--bench", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s.bench, .help = "run N more times and print min, median and p99 in ms"},
+        {.name = "--profile", .kind = MICA_OPT_FLAG, .dest = &s.profile,
+         .help = "table of time, MACs, bytes and share of the machine's limit per step, over the runs of --bench or 20"},
+        {.name = "--profile_order", .kind = MICA_OPT_CHOICE, .choices = "plan,time", .default_text = "plan", .dest = &s.profile_order,
+         .help = "rows of --profile: as executed, or the slowest first"},
+        {.name = "--trace", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.trace,
+         .help = "output: one run as trace events (JSON) for Chrome's tracing page and Perfetto"},
+        {.name = "--json", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.json,
+         .help = "output: figures of --profile and the time of every run of --bench"},
         {.name = "--threads", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s.threads, .help = "threads; 0: MICA_NUM_THREADS, else one per core"},
     };
     mica_arena *arena = mica_arena_create();
@@ -186,6 +243,7 @@ int main(int argc, char **argv) {
     if (tool_options(&table, argc, argv, &code)) {
         mica_error err = {0};
         tool_model model = {0};
+        s.profile_order_given = mica_option_given(&table, "--profile_order");
         mica_status status = check(&s, &err);
         if (status == MICA_OK) {
             status = tool_model_open(s.model, s.input_shapes, s.dump_all, tool_threads(s.threads), &model, &err);

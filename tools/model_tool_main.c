@@ -1,11 +1,14 @@
-/* model_tool: looks into bundles and proves that this machine computes what they say; cuts modules. */
+/* model_tool: looks into bundles and proves that this machine computes what they say; cuts modules;
+ * tells what kernels this machine uses. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "dialects/top/cut.h"
 #include "ir/text.h"
 #include "ir/verify.h"
+#include "runtime/mrt_cpu.h"
 #include "tools/tool.h"
 #include "utils/file.h"
 #include "utils/npz.h"
@@ -15,6 +18,7 @@ static const char *const program = "model_tool";
 
 typedef struct settings {
     const char *info, *weight, *verify, *extract, *dump, *cut, *input_names, *output_names, *output;
+    bool cpu;
     int64_t threads;
 } settings;
 
@@ -215,16 +219,47 @@ static mica_status cut_module(const settings *s, mica_context *context, mica_err
     return status;
 }
 
+static void print_variable(const char *name, const char *unset) {
+    const char *value = getenv(name);
+    printf("%s: %s\n", name, value != NULL && *value != '\0' ? value : unset);
+}
+
+/* What was found on this machine, and what is used of it. */
+static void print_cpu(const settings *s) {
+    char name[MRT_CPU_NAME];
+    mrt_cpu_feature feature;
+    mrt_cpu_table table;
+    mrt_cpu_name(name);
+    printf("processor: %s\n", name);
+    for (int present = 1; present >= 0; --present) {
+        printf(present ? "features:" : "not there:");
+        for (int i = 0; mrt_cpu_feature_at(i, &feature); ++i) {
+            printf(feature.present == (present == 1) ? " %s" : "", feature.name);
+        }
+        printf("\n");
+    }
+    for (int i = 0; mrt_cpu_table_at(i, &table); ++i) {
+        printf("kernels, %s: %s (of", table.name, table.chosen);
+        for (int k = 0; k < table.rows; ++k) {
+            printf(table.available[k] ? " %s" : " [%s]", table.row[k]);
+        }
+        printf(")\n");
+    }
+    print_variable("MICA_ISA", "not set: the best row of each table");
+    print_variable("MICA_NUM_THREADS", "not set: one thread per processor");
+    printf("threads: %d (processors for this process: %d)\n", tool_threads(s->threads), mrt_cpu_threads());
+}
+
 static mica_status run(const settings *s, mica_error *err) {
     const char *const jobs[] = {s->info, s->weight, s->verify, s->extract, s->dump, s->cut};
     const char *path = NULL;
-    int count = 0;
+    int count = s->cpu;
     for (size_t i = 0; i < sizeof jobs / sizeof jobs[0]; ++i) {
         path = jobs[i] != NULL ? jobs[i] : path;
         count += jobs[i] != NULL;
     }
     if (count != 1) {
-        return mica_fail(err, "give exactly one of --info, --weight, --verify, --extract, --dump and --cut");
+        return mica_fail(err, "give exactly one of --info, --weight, --verify, --extract, --dump, --cut and --cpu");
     }
     const bool writes = s->extract != NULL || s->cut != NULL;
     if (writes != (s->output != NULL)) {
@@ -233,6 +268,10 @@ static mica_status run(const settings *s, mica_error *err) {
     }
     if (s->cut == NULL && (s->input_names != NULL || s->output_names != NULL)) {
         return mica_fail(err, "--input_names and --output_names go with --cut");
+    }
+    if (s->cpu) {
+        print_cpu(s);
+        return MICA_OK;
     }
     if (s->cut != NULL) {
         mica_context *context = tool_context();
@@ -269,6 +308,8 @@ int main(int argc, char **argv) {
          .help = "write all constants as npz to --output"},
         {.name = "--dump", .kind = MICA_OPT_STRING, .metavar = "BMODEL", .dest = &s.dump,
          .help = "every tensor and step with its parameters, as text"},
+        {.name = "--cpu", .kind = MICA_OPT_FLAG, .dest = &s.cpu,
+         .help = "what this processor has, which kernels are chosen, what MICA_ISA and MICA_NUM_THREADS say"},
         {.name = "--cut", .kind = MICA_OPT_STRING, .metavar = "MLIR", .dest = &s.cut,
          .help = "write the part of a module between --input_names and --output_names to --output, its constants to <output>_weight.npz"},
         {.name = "--input_names", .kind = MICA_OPT_STRING, .multi = true, .metavar = "NAMES", .dest = &s.input_names,
@@ -278,12 +319,12 @@ int main(int argc, char **argv) {
         {.name = "--output", .alias = "-o", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.output,
          .help = "output of --extract (npz) and --cut (mlir)"},
         {.name = "--threads", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s.threads,
-         .help = "threads of --verify; 0: MICA_NUM_THREADS, else one per core"},
+         .help = "threads of --verify and --cpu; 0: MICA_NUM_THREADS, else one per core"},
     };
     mica_arena *arena = mica_arena_create();
     const mica_option_table table = {.program = program, .version = MICA_VERSION, .rows = rows,
                                      .count = sizeof rows / sizeof rows[0], .arena = arena,
-                                     .summary = "Shows, checks and takes apart bundles; cuts modules."};
+                                     .summary = "Shows, checks and takes apart bundles; cuts modules; tells what this machine uses."};
     int code = TOOL_OK;
     if (tool_options(&table, argc, argv, &code)) {
         mica_error err = {0};

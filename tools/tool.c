@@ -8,6 +8,7 @@
 
 #include "ir/text.h"
 #include "ir/weights.h"
+#include "runtime/mrt_cpu.h"
 #include "utils/file.h"
 #include "utils/strings.h"
 #include "utils/vec.h"
@@ -32,11 +33,38 @@ int tool_failed(const char *program, const mica_error *err) {
     return err->text[0] != '\0' ? tool_error(program, "%s", err->text) : TOOL_FAILED;
 }
 
+/* A number of threads, 0 for "choose". */
+static bool good_threads(int64_t threads) { return threads >= 0 && threads <= MRT_CPU_MOST_THREADS; }
+
+/* What the environment says must mean something, in every tool and before any work; --threads too. */
+static mica_status check_settings(const mica_option_table *table, mica_error *err) {
+    mrt_error error;
+    int64_t threads = 0;
+    const char *text = getenv("MICA_NUM_THREADS");
+    if (text != NULL && *text != '\0' && (!mica_parse_i64(text, &threads) || !good_threads(threads))) {
+        return mica_fail(err, "MICA_NUM_THREADS is '%.40s'; expected a number from 0 (one per core) to %d", text,
+                         MRT_CPU_MOST_THREADS);
+    }
+    for (size_t i = 0; i < table->count; ++i) {
+        const mica_option *row = &table->rows[i];
+        if (strcmp(row->name, "--threads") == 0 && !good_threads(*(const int64_t *)row->dest)) {
+            return mica_fail(err, "--threads is %lld; expected 0 to %d", (long long)*(const int64_t *)row->dest,
+                             MRT_CPU_MOST_THREADS);
+        }
+    }
+    return mrt_cpu_check_isa(&error) == MRT_OK ? MICA_OK : mica_fail(err, "%s", error.text);
+}
+
 bool tool_options(const mica_option_table *table, int argc, char **argv, int *out_exit) {
     mica_error err;
     switch (mica_options_parse(table, argc, argv, &err)) {
     case MICA_OPTIONS_RUN:
-        return true;
+        if (check_settings(table, &err) == MICA_OK) {
+            return true;
+        }
+        (void)tool_error(table->program, "%s", err.text);
+        *out_exit = TOOL_USAGE;
+        return false;
     case MICA_OPTIONS_HELP_SHOWN:
         *out_exit = TOOL_OK;
         return false;
@@ -59,10 +87,7 @@ int tool_threads(int64_t option) {
     if (threads <= 0 && (text == NULL || !mica_parse_i64(text, &threads))) {
         threads = 0;
     }
-    if (threads <= 0) {
-        threads = sysconf(_SC_NPROCESSORS_ONLN);
-    }
-    return (int)(threads < 1 ? 1 : (threads > 256 ? 256 : threads));
+    return threads <= 0 || !good_threads(threads) ? mrt_cpu_threads() : (int)threads;
 }
 
 const char *tool_stem(mica_arena *arena, const char *path) {

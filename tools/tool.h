@@ -27,12 +27,14 @@ mica_status tool_reported(mica_error *err);
 /* Prints the message, if there is one, as tool_error does. */
 int tool_failed(const char *program, const mica_error *err);
 
-/* Parses options; when the program must end now, returns false and the exit code. */
+/* Parses options; when the program must end now, returns false and the exit code. Values of MICA_ISA,
+ * MICA_NUM_THREADS and --threads that cannot have an effect are errors, in every program. */
 bool tool_options(const mica_option_table *table, int argc, char **argv, int *out_exit);
 
 /* A context with all dialects. */
 mica_context *tool_context(void);
-/* Threads to use: the option's value, else MICA_NUM_THREADS, else the number of cores. */
+/* Threads to use: the option's value, else MICA_NUM_THREADS, else one per processor that this process
+ * may run on. */
 int tool_threads(int64_t option);
 
 /* Reads a module of the top dialect with its constants: text that parses and verifies, has a function
