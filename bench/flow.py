@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Accuracy, time and memory of whole flows, beside onnxruntime where Python can import it.
+"""Accuracy, time and memory of whole flows, beside onnxruntime where Python can import it. Inference: compare.py.
     bench/flow.py [--build build] [--shared ../shared] [--work DIR] [--runs 3] [SECTION ...]
 Prints one Markdown table per section. Times are the least of --runs runs; CPU seconds (user + system) hardly
 depend on what else the machine does, wall seconds do: the load average stands above the tables."""
@@ -38,8 +38,9 @@ class Flow:
         return os.path.join(self.shared, *names)
 
     def model(self, name):
+        made = self.path(name + ".onnx")  # by topologies.py
         folder = "models/light" if name.startswith("light_") else "models"
-        return self.data(folder, name + ".onnx")
+        return made if os.path.exists(made) else self.data(folder, name + ".onnx")
 
     def models(self):
         names = os.listdir(self.data("models")) + os.listdir(self.data("models/light"))
@@ -331,41 +332,8 @@ def section_resnet50(flow):
     table("light_resnet50 (25.5 million weights)", ("step", "wall, s", "CPU, s", "peak memory, MiB"), rows)
 
 
-def section_speed(flow):
-    name = "efficientnet_lite0"
-    first = photos(flow)[0]
-    transform(flow, name, *EFFICIENTNET)
-    calibrate(flow, name, write_list(flow, "photos.txt", photos(flow)[:20]), "mse")
-    deploy(flow, name, name + ".bmodel", *int8(flow, name))
-    deploy(flow, name, name + "_f32.bmodel", "--quantize", "F32")
-    rows = []
-    ours = (("Mica float, BLAS order (.mlir)", name + ".mlir"),
-            ("Mica float, written order (.bmodel)", name + "_f32.bmodel"), ("Mica INT8 (.bmodel)", name + ".bmodel"))
-    for label, file in ours:
-        row = [label]
-        for threads in (1, 2):
-            times = []
-            for _ in range(flow.runs):
-                run = mica(flow, "model_runner", "--model", flow.path(file), "--input", first, "--output",
-                           flow.path("out.npz"), "--bench", 100, "--threads", threads)
-                found = re.search(r"min ([\d.]+) ms", run.text)
-                times.append(float(found.group(1)) if found else math.nan)
-            row.append("%.2f" % min(times))
-        rows.append(row)
-    if has_peer():
-        peer("quantize", "MinMax", flow.model(name), flow.path("peer.onnx"), *photos(flow)[:20])
-        for label, model in (("onnxruntime float", flow.model(name)), ("onnxruntime int8", flow.path("peer.onnx"))):
-            row = [label]
-            for threads in (1, 2):
-                times = [float(t) for _ in range(flow.runs) for t in
-                         peer("speed", model, threads, 100, first).text.split()]
-                row.append("%.2f" % min(times or [math.nan]))
-            rows.append(row)
-    table("EfficientNet-lite0, one image, least time in ms", ("runtime", "1 thread", "2 threads"), rows)
-
-
 SECTIONS = {"float": section_float, "bittrue": section_bittrue, "digits": section_digits, "photos": section_photos,
-            "flow": section_flow, "resnet50": section_resnet50, "speed": section_speed}
+            "flow": section_flow, "resnet50": section_resnet50}
 
 
 def main():
