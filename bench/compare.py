@@ -7,6 +7,7 @@ processor and load, to bench/RESULTS.md. Files that take long to make are kept i
 Python its columns say so; then models with random weights (topologies.py) exist only if an earlier run made them."""
 import argparse
 import datetime
+import importlib.metadata
 import json
 import math
 import os
@@ -233,8 +234,9 @@ def compare(flow, options):
         times, limits = measure(flow, name, threads, isas, options, deadline)
         rows += rows_of(name, threads, isas, times, limits, missing)
         print(" | ".join(map(str, rows[-1])), file=sys.stderr, flush=True)
-    title = "### %s, %s\n\nLoad average %s on %d processors; %.0f s.%s Milliseconds: least / median.\n" % (
-        datetime.date.today().isoformat(), cpu, load, os.cpu_count(), time.monotonic() - start,
+    version = importlib.metadata.version("onnxruntime") if options.peer else "missing"
+    title = "### %s, %s\n\nPeer: onnxruntime %s. Load average %s on %d processors; %.0f s.%s Milliseconds: least / median.\n" % (
+        datetime.date.today().isoformat(), cpu, version, load, os.cpu_count(), time.monotonic() - start,
         " Quick." if options.quick else "")
     lines = ["| %s |" % " | ".join(HEAD), "|%s" % ("---|" * len(HEAD))]
     lines += ["| %s |" % " | ".join(map(str, row)) for row in rows]

@@ -13,6 +13,7 @@
 #include "runtime/kernels/int_isa.h"
 #include "runtime/mrt_kernel.h"
 #include "runtime/mrt_params.h"
+#include "runtime/mrt_probe.h"
 
 static double now(void) {
     struct timespec t;
@@ -20,89 +21,26 @@ static double now(void) {
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* --- limits --------------------------------------------------------------------------------------- */
+/* What a kernel may use: OpenBLAS fuses, the written order may not. */
+enum { FUSED = MRT_WORK_F32, WRITTEN = MRT_WORK_F32_WRITTEN, INTEGER = MRT_WORK_INT8 };
 
-enum { LIMIT_ROUNDS = 20000, LIMIT_REPEATS = 200, CHAINS = 10 };
-
-#if defined(__x86_64__)
-#include <immintrin.h>
-
-/* CHAINS independent accumulators hide the latency; the empty asm keeps every operation in the loop and
- * its operands in registers. */
-#define KEEP(v) __asm__ volatile("" : "+v"(v))
-#define CHAIN_LIST(X) X(0) X(1) X(2) X(3) X(4) X(5) X(6) X(7) X(8) X(9)
-#define LIMIT_LOOP(NAME, TARGET, TYPE, ZERO, STEP)                                                 \
-    __attribute__((target(TARGET))) static void NAME(void) {                                       \
-        TYPE a = ZERO, b = ZERO;                                                                   \
-        TYPE c0 = a, c1 = a, c2 = a, c3 = a, c4 = a, c5 = a, c6 = a, c7 = a, c8 = a, c9 = a;       \
-        for (int round = 0; round < LIMIT_ROUNDS; ++round) {                                       \
-            KEEP(a);                                                                               \
-            KEEP(b);                                                                               \
-            CHAIN_LIST(STEP)                                                                       \
-        }                                                                                          \
-    }
-/* acc = fused(acc, a, b), and acc = acc + product(a, b) in two instructions */
-#define FUSED_STEP(i, op) c##i = op; KEEP(c##i);
-#define FMA_512(i) FUSED_STEP(i, _mm512_fmadd_ps(a, b, c##i))
-#define FMA_256(i) FUSED_STEP(i, _mm256_fmadd_ps(a, b, c##i))
-#define VNNI_512(i) FUSED_STEP(i, _mm512_dpbusd_epi32(c##i, a, b))
-#define PAIR_STEP(i, type, product, sum) { type p = product; KEEP(p); c##i = sum; KEEP(c##i); }
-#define MUL_ADD_512(i) PAIR_STEP(i, __m512, _mm512_mul_ps(a, b), _mm512_add_ps(c##i, p))
-#define MUL_ADD_256(i) PAIR_STEP(i, __m256, _mm256_mul_ps(a, b), _mm256_add_ps(c##i, p))
-#define MADD_512(i) PAIR_STEP(i, __m512i, _mm512_madd_epi16(a, b), _mm512_add_epi32(c##i, p))
-#define MADD_256(i) PAIR_STEP(i, __m256i, _mm256_madd_epi16(a, b), _mm256_add_epi32(c##i, p))
-
-LIMIT_LOOP(fma_512, "avx512f", __m512, _mm512_setzero_ps(), FMA_512)
-LIMIT_LOOP(mul_add_512, "avx512f", __m512, _mm512_setzero_ps(), MUL_ADD_512)
-LIMIT_LOOP(vnni_512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), VNNI_512)
-LIMIT_LOOP(madd_512, "avx512f,avx512bw", __m512i, _mm512_setzero_si512(), MADD_512)
-LIMIT_LOOP(fma_256, "avx2,fma", __m256, _mm256_setzero_ps(), FMA_256)
-LIMIT_LOOP(mul_add_256, "avx2", __m256, _mm256_setzero_ps(), MUL_ADD_256)
-LIMIT_LOOP(madd_256, "avx2", __m256i, _mm256_setzero_si256(), MADD_256)
-
-static bool has_avx512(void) {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw");
-}
-static bool has_vnni(void) { return has_avx512() && __builtin_cpu_supports("avx512vnni"); }
-static bool has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-#define LIMIT_LIST(X)                                                                              \
-    X(FUSED, "f32 multiply-add, fused, 512 bits", fma_512, 16, has_avx512)                         \
-    X(WRITTEN, "f32 multiply, then add, 512 bits", mul_add_512, 16, has_avx512)                    \
-    X(INTEGER, "u8 x i8 vpdpbusd, 512 bits", vnni_512, 64, has_vnni)                               \
-    X(INTEGER, "i16 vpmaddwd + add, 512 bits", madd_512, 32, has_avx512)                           \
-    X(FUSED, "f32 multiply-add, fused, 256 bits", fma_256, 8, has_avx2)                            \
-    X(WRITTEN, "f32 multiply, then add, 256 bits", mul_add_256, 8, has_avx2)                       \
-    X(INTEGER, "i16 vpmaddwd + add, 256 bits", madd_256, 16, has_avx2)
-#else
-#define LIMIT_LIST(X)
-#endif
-
-/* What a kernel may use: OpenBLAS fuses, the written order may not, integers take the widest. */
-enum { FUSED, WRITTEN, INTEGER, LIMIT_CLASSES };
-
-static double best_limit[LIMIT_CLASSES]; /* GMAC/s of one thread */
-
-static double measure_limit(void (*loop)(void), int macs) {
-    double best = 1e30;
-    for (int i = 0; i < LIMIT_REPEATS; ++i) {
-        const double start = now();
-        loop();
-        const double seconds = now() - start;
-        best = seconds < best ? seconds : best;
-    }
-    return 1e-9 * LIMIT_ROUNDS * CHAINS * macs / best;
-}
+static double best_limit[MRT_WORK_KINDS]; /* GMAC/s of one thread */
 
 static void measure_limits(void) {
-    printf("| limit, registers only | GMAC/s, 1 thread |\n|---|---|\n");
-#define X(kind, text, loop, macs, available)                                                       \
-    if (available()) {                                                                             \
-        const double rate = measure_limit(loop, macs);                                             \
-        printf("| %s | %.0f |\n", text, rate);                                                     \
-        best_limit[kind] = rate > best_limit[kind] ? rate : best_limit[kind];                      \
+    static const char *const names[MRT_WORK_KINDS] = {
+        [FUSED] = "f32 multiply-add, fused", [WRITTEN] = "f32 multiply, then add", [INTEGER] = "8-bit products"};
+    mrt_limits limits;
+    mrt_error err;
+    if (mrt_probe(NULL, 0.5, &limits, &err) != MRT_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        exit(1);
     }
-    LIMIT_LIST(X)
-#undef X
+    printf("| limit, registers only | GMAC/s, 1 thread |\n|---|---|\n");
+    for (int kind = MRT_WORK_NONE + 1; kind < MRT_WORK_KINDS; ++kind) {
+        best_limit[kind] = 1e-9 * limits.macs[kind];
+        printf("| %s%s%s | %.0f |\n", names[kind], kind == INTEGER ? ", " : "",
+               kind == INTEGER ? limits.int8_isa : "", best_limit[kind]);
+    }
 }
 
 /* --- kernels -------------------------------------------------------------------------------------- */

@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 /* --- arithmetic -------------------------------------------------------------------------------- */
 
 /* One loop on registers: CHAINS independent sums hide the latency of an operation. */
-enum { ROUNDS = 40000, CHAINS = 10 };
+enum { ROUNDS = 200000, CHAINS = 10 };
 
 typedef struct probe_loop {
     mrt_work_kind kind;
@@ -168,30 +169,52 @@ static mrt_status probe_tile(mrt_pool *pool, const mrt_tile_isa *isa, double bud
 
 /* --- memory ------------------------------------------------------------------------------------ */
 
-enum { COPY_BYTES = 16 << 20, COPY_TILES = 64 };
+enum {
+    FAR_BYTES = 16 << 20,
+    FAR_TILES = 64,
+    NEAR_BYTES = 128 << 10, /* one block of each thread: two of them fit into any second cache */
+    NEAR_REPEATS = 64,
+};
 
 typedef struct copy_probe {
     char *from, *to;
+    size_t bytes;
+    int repeats;
 } copy_probe;
 
 static void copy_body(void *context, int64_t tile) {
     const copy_probe *p = context;
-    const size_t bytes = COPY_BYTES / COPY_TILES;
-    memcpy(p->to + (size_t)tile * bytes, p->from + (size_t)tile * bytes, bytes);
+    const size_t at = (size_t)tile * p->bytes;
+    for (int i = 0; i < p->repeats; i++) {
+        memcpy(p->to + at, p->from + at, p->bytes);
+        __asm__ volatile("" : : : "memory"); /* every copy is made */
+    }
 }
 
-static mrt_status probe_copy(mrt_pool *pool, double budget, double *out, mrt_error *err) {
-    copy_probe probe = {.from = malloc(COPY_BYTES), .to = malloc(COPY_BYTES)};
-    if (probe.from == NULL || probe.to == NULL) {
-        free(probe.from);
-        free(probe.to);
+static mrt_status probe_copies(mrt_pool *pool, double budget, mrt_limits *out, mrt_error *err) {
+    const int threads = mrt_pool_threads(pool);
+    const size_t near = (size_t)threads * NEAR_BYTES;
+    const size_t bytes = near > FAR_BYTES ? near : FAR_BYTES;
+    copy_probe p = {.from = malloc(bytes), .to = malloc(bytes)};
+    if (p.from == NULL || p.to == NULL) {
+        free(p.from);
+        free(p.to);
         return mrt_fail(err, MRT_NO_MEMORY, "no memory to measure the machine");
     }
-    memset(probe.from, 1, COPY_BYTES); /* pages that exist, and are not one page of zeros */
-    memset(probe.to, 2, COPY_BYTES);
-    *out = 2.0 * COPY_BYTES / least_seconds(pool, COPY_TILES, copy_body, &probe, budget);
-    free(probe.from);
-    free(probe.to);
+    memset(p.from, 1, bytes); /* pages that exist, and are not one page of zeros */
+    memset(p.to, 2, bytes);
+    p.bytes = FAR_BYTES / FAR_TILES;
+    p.repeats = 1;
+    out->far_bytes = 2.0 * FAR_BYTES / least_seconds(pool, FAR_TILES, copy_body, &p, budget);
+    p.bytes = NEAR_BYTES;
+    p.repeats = NEAR_REPEATS;
+    out->near_bytes = 2.0 * NEAR_REPEATS * (double)near /
+                      least_seconds(pool, threads, copy_body, &p, budget / 4);
+    out->near_bytes = out->near_bytes > out->far_bytes ? out->near_bytes : out->far_bytes;
+    const long cache = sysconf(_SC_LEVEL2_CACHE_SIZE);
+    out->cache = (double)threads * (cache > 0 ? (double)cache : 2.0 * NEAR_BYTES);
+    free(p.from);
+    free(p.to);
     return MRT_OK;
 }
 
@@ -212,13 +235,14 @@ mrt_status mrt_probe(mrt_pool *pool, double seconds, mrt_limits *out, mrt_error 
     if (out->macs[MRT_WORK_INT8] <= 0) {
         MRT_TRY(probe_tile(pool, isa, budget, &out->macs[MRT_WORK_INT8], err));
     }
-    return probe_copy(pool, budget, &out->bytes, err);
+    return probe_copies(pool, budget, out, err);
 }
 
 double mrt_limits_seconds(const mrt_limits *limits, const mrt_work *work, bool *out_memory) {
     const double rate = limits->macs[work->kind];
     const double compute = rate > 0 ? work->macs / rate : 0;
-    const double memory = (work->bytes_read + work->bytes_written) / limits->bytes;
+    const double bytes = work->bytes_read + work->bytes_written;
+    const double memory = bytes / (bytes <= limits->cache ? limits->near_bytes : limits->far_bytes);
     if (out_memory != NULL) {
         *out_memory = memory > compute;
     }

@@ -69,11 +69,26 @@ static const struct {
     {MRT_K_matmul_packed, matmul_int_macs, NULL},
 };
 
-mrt_work mrt_work_of(const mrt_kernel *kernel, const mrt_call *call) {
-    mrt_work work = {.kind = MRT_WORK_NONE};
+/* Kernels that read of their first operand only what they give. */
+static const uint16_t pickers[] = {
+    MRT_K_gather, MRT_K_gather_elements, MRT_K_gather_nd, MRT_K_slice, MRT_K_slice_live, MRT_K_compress,
+};
+
+static double bytes_read(const mrt_kernel *kernel, const mrt_call *call) {
+    double bytes = 0;
     for (int i = 0; i < call->n_in; i++) {
-        work.bytes_read += bytes_of(call->in[i]);
+        bytes += bytes_of(call->in[i]);
     }
+    for (size_t i = 0; i < sizeof pickers / sizeof pickers[0]; i++) {
+        if (pickers[i] == kernel->code) {
+            bytes += bytes_of(call->out[0]) - bytes_of(call->in[0]);
+        }
+    }
+    return bytes;
+}
+
+mrt_work mrt_work_of(const mrt_kernel *kernel, const mrt_call *call) {
+    mrt_work work = {.kind = MRT_WORK_NONE, .bytes_read = bytes_read(kernel, call)};
     for (int i = 0; i < call->n_out; i++) {
         work.bytes_written += bytes_of(call->out[i]);
     }

@@ -19,7 +19,8 @@ typedef enum mrt_work_kind {
 typedef struct mrt_work {
     mrt_work_kind kind;
     double macs;
-    double bytes_read, bytes_written; /* every operand once, as the kernel sees it */
+    double bytes_read, bytes_written; /* every operand once, as the kernel sees it; of a table that is
+                                         looked up only the entries that are taken */
 } mrt_work;
 
 /* The work of one call with live shapes; data is not looked at. `kernel` has checked the call. */

@@ -115,6 +115,18 @@ static void shape_text(const mrt_shape *shape, char *text, size_t size) {
     }
 }
 
+enum { NAME_WIDTH = 48 };
+
+/* The end of a long name, where names of one model differ. */
+static const char *short_name(const char *name, char text[NAME_WIDTH + 1]) {
+    const size_t length = strlen(name);
+    if (length <= NAME_WIDTH) {
+        return name;
+    }
+    snprintf(text, NAME_WIDTH + 1, "...%s", name + length - (NAME_WIDTH - 3));
+    return text;
+}
+
 /* --- table ------------------------------------------------------------------------------------- */
 
 static int compare_time(const void *a, const void *b) {
@@ -135,20 +147,20 @@ static void print_figures(const figures *f, double total) {
 static void print_limits(const profile *p) {
     const mrt_limits *l = &p->limits;
     printf("machine limits with %d thread%s: int8 (%s) %.1f GMAC/s, f32 %.1f, f32 in written order %.1f, "
-           "copy %.1f GB/s\n", l->threads, l->threads == 1 ? "" : "s", l->int8_isa,
+           "copies in the second cache %.1f GB/s, of large blocks %.1f\n", l->threads, l->threads == 1 ? "" : "s", l->int8_isa,
            1e-9 * l->macs[MRT_WORK_INT8], 1e-9 * l->macs[MRT_WORK_F32], 1e-9 * l->macs[MRT_WORK_F32_WRITTEN],
-           1e-9 * l->bytes);
+           1e-9 * l->near_bytes, 1e-9 * l->far_bytes);
 }
 
 void profile_print(const profile *p, bool by_time) {
     const size_t n = (size_t)p->plan->n_steps;
     const profile_step **order = mica_alloc((n + 1) * sizeof(const profile_step *));
     int name = 2, kernel = 6, width = 6;
-    char shape[160];
+    char shape[160], op[NAME_WIDTH + 1];
     for (size_t i = 0; i < n; ++i) {
         order[i] = &p->steps[i];
         shape_text(&p->steps[i].shape, shape, sizeof shape);
-        const int lengths[] = {(int)strlen(p->steps[i].step->op), (int)strlen(p->steps[i].step->kernel->name),
+        const int lengths[] = {(int)strlen(short_name(p->steps[i].step->op, op)), (int)strlen(p->steps[i].step->kernel->name),
                                (int)strlen(shape)};
         name = lengths[0] > name ? lengths[0] : name;
         kernel = lengths[1] > kernel ? lengths[1] : kernel;
@@ -164,7 +176,8 @@ void profile_print(const profile *p, bool by_time) {
     for (size_t i = 0; i < n; ++i) {
         const figures f = figures_of(p, order[i]);
         shape_text(&order[i]->shape, shape, sizeof shape);
-        printf("%-*s %-*s %-*s", name, order[i]->step->op, kernel, order[i]->step->kernel->name, width, shape);
+        printf("%-*s %-*s %-*s", name, short_name(order[i]->step->op, op), kernel, order[i]->step->kernel->name,
+               width, shape);
         print_figures(&f, sum.seconds);
     }
     printf("%-*s", name + kernel + width + 2, "total");
@@ -209,10 +222,11 @@ json_t *profile_json(const profile *p) {
     for (int32_t i = 0; i < p->plan->n_steps; ++i) {
         json_array_append_new(steps, step_json(p, &p->steps[i]));
     }
-    return json_pack("{s:I, s:i, s:{s:s, s:f, s:f, s:f, s:f}, s:I, s:I, s:I, s:o, s:{s:f, s:f, s:f, s:f, s:f}}",
+    return json_pack("{s:I, s:i, s:{s:s, s:f, s:f, s:f, s:f, s:f}, s:I, s:I, s:I, s:o, s:{s:f, s:f, s:f, s:f, s:f}}",
                      "runs", (json_int_t)p->runs, "threads", l->threads, "limits", "int8_isa", l->int8_isa,
                      "int8_gmacs", 1e-9 * l->macs[MRT_WORK_INT8], "f32_gmacs", 1e-9 * l->macs[MRT_WORK_F32],
-                     "f32_written_gmacs", 1e-9 * l->macs[MRT_WORK_F32_WRITTEN], "copy_gbytes", 1e-9 * l->bytes,
+                     "f32_written_gmacs", 1e-9 * l->macs[MRT_WORK_F32_WRITTEN], "near_gbytes", 1e-9 * l->near_bytes,
+                     "far_gbytes", 1e-9 * l->far_bytes,
                      "arena_bytes", (json_int_t)p->plan->arena_bytes, "live_bytes", (json_int_t)p->plan->live_bytes,
                      "scratch_bytes", (json_int_t)p->plan->scratch_bytes, "steps", steps, "total", "ms",
                      1e3 * sum.seconds, "run_ms", 1e3 * p->run_seconds, "macs", sum.macs, "bytes", sum.bytes,

@@ -74,6 +74,10 @@ START_TEST(work_of_products) {
     ck_assert_double_eq(work.macs, 0);
     ck_assert_int_eq(work.kind, MRT_WORK_NONE);
     ck_assert_double_eq(work.bytes_read + work.bytes_written, 400);
+    const mrt_gather_params gather = {.axis = 0};
+    const mrt_tensor table[] = {tensor(MRT_F32, 2, 30000, 4, 0, 0), tensor(MRT_I64, 1, 3, 0, 0, 0)};
+    work = work_of(MRT_K_gather, &gather, table, 2, tensor(MRT_F32, 2, 3, 4, 0, 0));
+    ck_assert_double_eq(work.bytes_read, 3 * 4 * 4 + 3 * 8);
     const mrt_tensor empty = tensor(MRT_F32, 2, 0, 3, 0, 0), none = tensor(MRT_F32, 2, 3, 0, 0, 0);
     const mrt_matmul_params plain = {.alpha = 1};
     work = work_of(MRT_K_matmul_f32, &plain, (mrt_tensor[]){empty, none}, 2, tensor(MRT_F32, 2, 0, 0, 0, 0));
@@ -82,7 +86,7 @@ START_TEST(work_of_products) {
 END_TEST
 
 START_TEST(limits) {
-    const mrt_limits known = {.macs = {0, 100, 50, 25}, .bytes = 10};
+    const mrt_limits known = {.macs = {0, 100, 50, 25}, .near_bytes = 10, .far_bytes = 5, .cache = 35};
     bool memory = false;
     mrt_work work = {.kind = MRT_WORK_INT8, .macs = 400, .bytes_read = 20, .bytes_written = 10};
     ck_assert_double_eq(mrt_limits_seconds(&known, &work, &memory), 4);
@@ -90,6 +94,8 @@ START_TEST(limits) {
     work.macs = 200;
     ck_assert_double_eq(mrt_limits_seconds(&known, &work, &memory), 3);
     ck_assert(memory);
+    work.bytes_read = 30; /* too much for the cache */
+    ck_assert_double_eq(mrt_limits_seconds(&known, &work, &memory), 8);
     mrt_limits measured;
     mrt_error err;
     const double start = (double)clock() / CLOCKS_PER_SEC;
@@ -100,7 +106,9 @@ START_TEST(limits) {
         ck_assert_double_gt(measured.macs[kind], 1e7);
         ck_assert_double_lt(measured.macs[kind], 1e14);
     }
-    ck_assert_double_gt(measured.bytes, 1e7);
+    ck_assert_double_gt(measured.far_bytes, 1e7);
+    ck_assert_double_ge(measured.near_bytes, measured.far_bytes);
+    ck_assert_double_gt(measured.cache, 1e5);
     /* every row has a limit, also those without a loop of their own */
     setenv("MICA_ISA", "scalar", 1);
     ck_assert_int_eq(mrt_probe(NULL, 0.02, &measured, &err), MRT_OK);
