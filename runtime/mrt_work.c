@@ -67,6 +67,8 @@ static const struct {
     {MRT_K_matmul_int, matmul_int_macs, NULL},
     {MRT_K_conv_nhwc, conv_macs, NULL},
     {MRT_K_matmul_packed, matmul_int_macs, NULL},
+    {MRT_K_conv_nhwc_f32, conv_macs, conv_order},
+    {MRT_K_matmul_packed_f32, matmul_macs, matmul_order},
 };
 
 /* Kernels that read of their first operand only what they give. */
