@@ -27,7 +27,7 @@ class Flow:
     def __init__(self, options):
         self.bin = os.path.abspath(os.path.join(options.build, "bin"))
         self.shared = os.path.abspath(options.shared)
-        self.work = options.work or tempfile.mkdtemp(prefix="mica-bench-")
+        self.work = os.path.abspath(options.work or tempfile.mkdtemp(prefix="mica-bench-"))
         os.makedirs(self.work, exist_ok=True)
         self.runs = options.runs
 

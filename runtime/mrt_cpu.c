@@ -1,6 +1,7 @@
 #include "runtime/mrt_cpu.h"
 
 #include "runtime/kernels/int_isa.h"
+#include "runtime/kernels/tile_f32.h"
 #include "runtime/kernels/tile_isa.h"
 
 #include <sched.h>
@@ -126,6 +127,10 @@ bool mrt_cpu_table_at(int i, mrt_cpu_table *out) {
         return true;
     case 1:
         FILL(out, "integer, row-major", mrt_int_isa_at, mrt_int_isa_available, mrt_int_isa_select);
+        return true;
+    case 2:
+        FILL(out, "float, channels-last", mrt_tile_f32_isa_at, mrt_tile_f32_isa_available,
+             mrt_tile_f32_isa_select);
         return true;
     default:
         return false;

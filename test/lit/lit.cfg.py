@@ -60,8 +60,9 @@ if mlir_opt:
 folders += [folder for folder in llvm_folders if os.path.exists(os.path.join(folder, "mlir-opt"))]
 config.environment["PATH"] = os.pathsep.join(list(dict.fromkeys(folders + path)))
 
-# %root: the repository.
+# %root: the repository; %build: the build folder.
 substitute("root", root)
+substitute("build", build)
 shared = os.path.join(os.path.dirname(root), "shared")
 if os.path.isdir(shared):
     config.available_features.add("shared")
