@@ -47,8 +47,10 @@ bool mrt_layout_replace(mrt_derivation *d, mrt_draft *r, int i, const mrt_tensor
 static bool move_offset(mrt_derivation *d, mrt_draft *r) {
     const mrt_tensor *w = mrt_layout_info(d, r->in[1]);
     const int32_t *bias = mrt_layout_info(d, r->in[2])->data;
-    const int64_t channels = w->shape.dims[0];
+    const bool across = r->kernel == MRT_K_deconv_nhwc; /* [channels][out channels][taps] */
+    const int64_t channels = w->shape.dims[across ? 1 : 0];
     const int64_t depth = mrt_shape_count(&w->shape) / channels;
+    const int64_t run = across ? depth / w->shape.dims[0] : depth;
     const int64_t offset = mrt_layout_offset(mrt_layout_info(d, r->in[0]));
     const int64_t bound = depth * (255 * 128 + 128 * 128);
     bool fits = depth <= MRT_ACC32_DEPTH;
@@ -58,10 +60,10 @@ static bool move_offset(mrt_derivation *d, mrt_draft *r) {
         return false;
     }
     for (int64_t oc = 0; oc < channels; ++oc) {
-        const int8_t *row = (const int8_t *)w->data + oc * depth;
+        const int8_t *row = (const int8_t *)w->data + oc * run;
         int64_t sum = 0;
         for (int64_t k = 0; k < depth; ++k) {
-            sum += row[k];
+            sum += row[k / run * channels * run + k % run];
         }
         fits = fits && bound + (bias[oc] < 0 ? -(int64_t)bias[oc] : bias[oc]) <= INT32_MAX;
         values[oc] = fits ? (int32_t)(bias[oc] - offset * sum) : 0;
@@ -77,16 +79,17 @@ static bool adapt_conv(mrt_derivation *d, mrt_draft *r) {
     const mrt_tensor *x = mrt_layout_info(d, r->in[0]);
     const mrt_tensor *y = mrt_layout_info(d, r->step->out[0]);
     const mrt_tensor *w = mrt_layout_info(d, r->in[1]);
+    const bool transposed = r->kernel == MRT_K_deconv_int;
     const bool depthwise = w->shape.dims[1] == 1 && w->shape.dims[0] == x->shape.dims[1];
     if (mrt_layout_is_value(d, r->in[1]) || mrt_layout_is_value(d, r->in[2]) ||
-        (p->conv.group > 1 && w->shape.dims[1] < 4 && !depthwise)) {
+        (!transposed && p->conv.group > 1 && w->shape.dims[1] < 4 && !depthwise)) {
         return false; /* tiles would be nearly empty */
     }
     p->zero_point_in += mrt_layout_offset(x);
     p->zero_point_out += mrt_layout_offset(y);
     p->clamp_min += mrt_layout_offset(y);
     p->clamp_max += mrt_layout_offset(y);
-    r->kernel = MRT_K_conv_nhwc;
+    r->kernel = transposed ? MRT_K_deconv_nhwc : MRT_K_conv_nhwc;
     return mrt_layout_passes(d, r) && move_offset(d, r);
 }
 
@@ -206,7 +209,8 @@ static const struct {
     bool begins; /* worth a conversion of its inputs; others only follow */
     mrt_layout_adapt_fn *adapt;
 } forms_of[] = {
-    {MRT_K_conv_int, true, adapt_conv},     {MRT_K_add_int, false, adapt_binary},
+    {MRT_K_conv_int, true, adapt_conv},     {MRT_K_deconv_int, true, adapt_conv},
+    {MRT_K_add_int, false, adapt_binary},
     {MRT_K_mul_int, false, adapt_binary},   {MRT_K_concat, false, adapt_concat},
     {MRT_K_reduce_int, false, adapt_reduce}, {MRT_K_lut_8, false, adapt_lut},
     {MRT_K_pool_max, false, adapt_pool},     {MRT_K_pool_avg_int, false, adapt_pool},

@@ -23,10 +23,9 @@ static mrt_status pack_step(mrt_plan *plan, mrt_step *step, mrt_pool *pool, mrt_
                            .params = step->params,
                            .pool = pool};
     void *packed = mrt_bump_alloc(&memory->bump, step->kernel->pack(&call, NULL));
-    if (packed == NULL) {
+    if (packed == NULL || step->kernel->pack(&call, packed) == 0) {
         return mrt_fail(err, MRT_NO_MEMORY, "no memory to prepare '%s'", step->op);
     }
-    step->kernel->pack(&call, packed);
     step->packed = packed;
     return MRT_OK;
 }

@@ -1,6 +1,7 @@
 /* quantize, dequantize (rules of the same name) and lut_8 (rule lut-8). */
 #include "runtime/kernels/elem_util.h"
 #include "runtime/kernels/int_util.h"
+#include "runtime/kernels/tile_isa.h"
 
 #include <math.h>
 #include <string.h>
@@ -137,9 +138,7 @@ static void lut_tile(void *context, int64_t tile) {
     const char *table = call->in[1]->data;
     char *y = mrt_elem_at(out, begin);
     if (bytes == 1) { /* x and y may be the same buffer */
-        for (int64_t i = 0; i < count; ++i) {
-            y[i] = table[x[i]];
-        }
+        mrt_tile_isa_select()->lut((const uint8_t *)table, x, (uint8_t *)y, count);
     } else if (bytes == 2) {
         for (int64_t i = 0; i < count; ++i) {
             memcpy(y + 2 * i, table + 2 * (size_t)x[i], 2);

@@ -11,7 +11,7 @@ int64_t mrt_nhwc_line(const mrt_nhwc_conv *c, int64_t line) {
     const mrt_conv_plan *p = &c->plan;
     const int64_t depth = line / p->out[1] * p->stride[0];
     const int64_t height = line % p->out[1] * p->stride[1];
-    return (depth * c->pitch[1] + height) * c->pitch[2] * p->channels;
+    return c->first + (depth * c->pitch[1] + height) * c->pitch[2] * p->channels;
 }
 
 /* --- the copy with its padding --- */
@@ -123,7 +123,7 @@ static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, i
     const char *w = (const char *)c->w + (size_t)block * c->block_bytes;
     block_job b = {.conv = c,
                    .a_stride = (size_t)a_stride * c->element,
-                   .y_stride = (size_t)p->out_channels * c->x_element,
+                   .y_stride = (size_t)c->y_step * c->x_element,
                    .blocks = (int)mrt_div_up(columns, MRT_TILE_BLOCK),
                    .columns = columns};
     if (c->float_isa) {
@@ -136,7 +136,7 @@ static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, i
                                   .bias = c->bias + at,
                                   .low = c->float_low,
                                   .high = c->float_high,
-                                  .y_stride = (size_t)p->out_channels};
+                                  .y_stride = (size_t)c->y_step};
         return b;
     }
     b.tile = (mrt_tile){.a_stride = b.a_stride,
@@ -205,8 +205,8 @@ static void run_task(void *context, int64_t task) {
         for (int64_t line = line0; line < line1; ++line) {
             const int64_t from = mrt_nhwc_line(c, line) + piece * p->stride[2] * p->channels +
                                  g * p->group_in;
-            const int64_t to =
-                (line * c->line + piece) * p->out_channels + g * p->group_out + column;
+            const int64_t to = line / p->out[1] * c->y_plane + line % p->out[1] * c->y_row +
+                               piece * c->y_step + g * p->group_out + column;
             multiply_line(&b, job->a + (size_t)from * c->element, rows,
                           job->y + (size_t)to * c->x_element);
         }

@@ -16,6 +16,9 @@ typedef struct mrt_nhwc_conv {
     const mrt_tile_f32_isa *float_isa; /* of floats, else NULL */
     size_t x_element, element; /* bytes of an element of x and y; of the array that windows read */
     int64_t pitch[3];          /* spatial sizes of the array that windows are read from */
+    int64_t first;             /* element of that array where the first window begins */
+    int64_t y_first;           /* element of y for the first position */
+    int64_t y_step, y_row, y_plane; /* elements between neighbouring positions of y */
     bool copies;               /* that array is a copy in scratch, else x */
     bool widens;               /* and holds int16 */
     size_t copy_bytes;         /* of one image, slack included */
@@ -44,6 +47,10 @@ typedef struct mrt_nhwc_constants {
     const float *bias;                        /* of floats, may be NULL */
 } mrt_nhwc_constants;
 
+/* Checks a call on stored tensors and fills the plan. */
+mrt_status mrt_nhwc_plan(const mrt_call *call, bool transposed, mrt_conv_plan *plan, mrt_error *err);
+/* True when int32 sums hold [acc-bound]. */
+bool mrt_nhwc_sums_fit(const mrt_conv_plan *p, const mrt_tensor *bias);
 /* Works out everything between `plan` and the constants; false when sizes overflow. */
 bool mrt_nhwc_geometry(mrt_nhwc_conv *c, bool is_float);
 /* The same tensor with its channels at axis 1, where checks of convolutions want them. */

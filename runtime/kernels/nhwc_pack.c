@@ -18,7 +18,8 @@ mrt_tensor mrt_nhwc_channels_first(const mrt_tensor *t) {
     return r;
 }
 
-static mrt_status make_plan(const mrt_call *call, mrt_conv_plan *plan, mrt_error *err) {
+mrt_status mrt_nhwc_plan(const mrt_call *call, bool transposed, mrt_conv_plan *plan,
+                         mrt_error *err) {
     MRT_TRY(mrt_check_dtype(mrt_in(call, 0), "x", MRT_U8, err));
     MRT_TRY(mrt_check_dtype(mrt_out(call, 0), "y", MRT_U8, err));
     const mrt_tensor x = mrt_nhwc_channels_first(call->in[0]);
@@ -28,7 +29,7 @@ static mrt_status make_plan(const mrt_call *call, mrt_conv_plan *plan, mrt_error
     mrt_call logical = *call;
     logical.in = in;
     logical.out = out;
-    MRT_TRY(mrt_conv_plan_check(&logical, false, plan, err));
+    MRT_TRY(mrt_conv_plan_check(&logical, transposed, plan, err));
     plan->depthwise = plan->group > 1 && plan->group_in == 1 && plan->group_out == 1;
     return MRT_OK;
 }
@@ -135,11 +136,13 @@ bool mrt_nhwc_geometry(mrt_nhwc_conv *c, bool is_float) {
         return false;
     }
     set_lines(c);
+    c->y_step = c->plan.out_channels;
+    c->y_row = c->plan.out[2] * c->y_step;
+    c->y_plane = c->plan.out[1] * c->y_row;
     return true;
 }
 
-/* True when int32 sums hold [acc-bound]. */
-static bool is_narrow(const mrt_conv_plan *p, const mrt_tensor *bias) {
+bool mrt_nhwc_sums_fit(const mrt_conv_plan *p, const mrt_tensor *bias) {
     const int32_t *b = bias->data;
     int64_t largest = 0;
     for (int64_t i = 0; b && i < p->out_channels; ++i) {
@@ -150,8 +153,8 @@ static bool is_narrow(const mrt_conv_plan *p, const mrt_tensor *bias) {
 
 mrt_status mrt_conv_nhwc_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
     mrt_nhwc_conv c = {0};
-    MRT_TRY(make_plan(call, &c.plan, err));
-    if (!call->in[1]->data || !is_narrow(&c.plan, call->in[2]) || !call->in[3]->data) {
+    MRT_TRY(mrt_nhwc_plan(call, false, &c.plan, err));
+    if (!call->in[1]->data || !mrt_nhwc_sums_fit(&c.plan, call->in[2]) || !call->in[3]->data) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'w': not a constant whose sums fit 32 bits");
     }
     if (!mrt_nhwc_geometry(&c, false)) {
@@ -317,7 +320,7 @@ size_t mrt_conv_nhwc_pack(const mrt_call *call, void *packed) {
     mrt_nhwc_conv c = {.zero_point = (int32_t)params->zero_point_out,
                        .low = (int32_t)params->clamp_min,
                        .high = (int32_t)params->clamp_max};
-    const mrt_status status = make_plan(call, &c.plan, NULL);
+    const mrt_status status = mrt_nhwc_plan(call, false, &c.plan, NULL);
     const bool fits = mrt_nhwc_geometry(&c, false);
     assert(status == MRT_OK && fits);
     (void)status, (void)fits;

@@ -80,6 +80,8 @@ typedef struct mrt_tile_isa {
     void (*depthwise)(const mrt_tile_depthwise *d, int32_t *acc);
     void (*sum)(const mrt_tile_sum *s, const int32_t *a, const int32_t *b, uint8_t *y,
                 int64_t count);
+    /* y[i] = table[x[i]], 256 entries; y may be x. */
+    void (*lut)(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
 } mrt_tile_isa;
 
 /* Row i of the table, best first, NULL past the end; whether this processor has it. */
@@ -95,6 +97,7 @@ void mrt_tile_scalar_finish(const mrt_tile_end *e, const int32_t *c, size_t c_st
 void mrt_tile_scalar_depthwise(const mrt_tile_depthwise *d, int32_t *acc);
 void mrt_tile_scalar_sum(const mrt_tile_sum *s, const int32_t *a, const int32_t *b, uint8_t *y,
                          int64_t count);
+void mrt_tile_scalar_lut(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
 
 /* Bytes of an element of A, of a packed block of `runs` runs of `quads`. */
 static inline size_t mrt_tile_element(const mrt_tile_isa *isa) {
@@ -117,6 +120,9 @@ static inline size_t mrt_tile_depthwise_index(const mrt_tile_isa *isa, int64_t t
 extern const mrt_tile_isa mrt_tile_isa_avx2;
 extern const mrt_tile_isa mrt_tile_isa_avx512;
 extern const mrt_tile_isa mrt_tile_isa_vnni;
+/* Entries of these rows. */
+void mrt_tile_avx2_lut(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
+void mrt_tile_avx512_lut(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
 #endif
 
 #endif

@@ -255,6 +255,7 @@ const mrt_tile_isa mrt_tile_isa_avx512 = {
     .finish = finish,
     .depthwise = depthwise_i16,
     .sum = sum,
+    .lut = mrt_tile_avx512_lut,
 };
 
 const mrt_tile_isa mrt_tile_isa_vnni = {
@@ -267,6 +268,7 @@ const mrt_tile_isa mrt_tile_isa_vnni = {
     .finish = finish,
     .depthwise = depthwise_u8,
     .sum = sum,
+    .lut = mrt_tile_avx512_lut,
 };
 
 #else

@@ -1,6 +1,8 @@
 /* The element-wise, pooling, reducing and resizing integer kernels against their oracles. */
 #include "test/unit/int_test_util.h"
 
+#include "runtime/kernels/tile_isa.h"
+
 #include <math.h>
 
 #include "test/ref/ref_int.h"
@@ -380,6 +382,30 @@ START_TEST(lookup) {
 }
 END_TEST
 
+/* Every row of the table of inner loops, every tail, at odd addresses, in place. */
+START_TEST(lookup_rows) {
+    uint8_t table[256], x[400], want[400], y[400];
+    for (int i = 0; i < 256; ++i) {
+        table[i] = (uint8_t)rnd();
+    }
+    for (int isa = 0; mrt_tile_isa_at(isa); ++isa) {
+        for (int count = 0; count < 330 && mrt_tile_isa_available(mrt_tile_isa_at(isa)); ++count) {
+            const int at = count % 7;
+            for (int i = 0; i < 400; ++i) {
+                x[i] = y[i] = want[i] = (uint8_t)(i < 256 + at ? i - at : (int)rnd());
+            }
+            for (int i = at; i < at + count; ++i) {
+                want[i] = table[x[i]];
+            }
+            mrt_tile_isa_at(isa)->lut(table, x + at, y + at, count);
+            ck_assert(memcmp(y, want, 400) == 0);
+            mrt_tile_isa_at(isa)->lut(table, x + at, x + at, count);
+            ck_assert(memcmp(x, want, 400) == 0);
+        }
+    }
+}
+END_TEST
+
 /* Broken calls are refused, each with text. */
 START_TEST(refusals) {
     mrt_tensor x = tensor_new(MRT_I8, 3, (int64_t[]){1, 2, 9});
@@ -442,6 +468,7 @@ int main(void) {
     tcase_add_test(tcase, resize_axes);
     tcase_add_test(tcase, quantize_and_back);
     tcase_add_test(tcase, lookup);
+    tcase_add_test(tcase, lookup_rows);
     tcase_add_test(tcase, refusals);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -94,6 +94,52 @@ static void add_conv(graph *g) {
     mrt_plan_add_step(g->plan, MRT_K_conv_int, &p, in, 5, &y, 1, "conv");
 }
 
+/* Transposed, to about `stride` times the size, and every stride-th place of the result. */
+static void add_deconv(graph *g) {
+    static int8_t weights[CHANNELS_MAX * CHANNELS_MAX * 16];
+    const int32_t x = pick(g);
+    const mrt_dtype dtype = rnd_dtype();
+    const int64_t oc = rnd_in(1, 20);
+    mrt_conv_int_params p = {.conv = {.spatial = 2, .group = 1}};
+    int64_t wd[4] = {channels_of(g, x), oc};
+    int64_t dims[4] = {g->n, oc};
+    mrt_slice_params back = {.step = {1, 1}};
+    for (int i = 0; i < 2; ++i) {
+        const int64_t stride = rnd_in(1, 3);
+        const int64_t kernel = rnd_in(stride, 4); /* shorter ones have no form */
+        const int64_t pad = rnd_in(0, (kernel - stride) / 2);
+        const int64_t side = i ? g->w : g->h;
+        p.conv.kernel[i] = wd[2 + i] = kernel;
+        p.conv.stride[i] = stride;
+        p.conv.dilation[i] = 1;
+        p.conv.pad_begin[i] = rnd() % 2 ? pad : 0;
+        p.conv.pad_end[i] = pad;
+        dims[2 + i] = (side - 1) * stride + kernel - p.conv.pad_begin[i] - pad +
+                      (rnd() % 2 ? stride - 1 : 0);
+        back.step[2 + i] = stride;
+        back.start[2 + i] = rnd_in(0, dims[2 + i] - (side - 1) * stride - 1);
+        if (back.start[2 + i] >= stride) {
+            back.start[2 + i] = 0;
+        }
+        if ((dims[2 + i] - back.start[2 + i] + stride - 1) / stride != side) {
+            return;
+        }
+    }
+    for (int64_t i = 0; i < wd[0] * wd[1] * wd[2] * wd[3]; ++i) {
+        weights[i] = (int8_t)rnd_value(-128, 127);
+    }
+    p.zero_point_in = zero_point(g->info[x].dtype);
+    p.zero_point_out = zero_point(dtype);
+    clamp_of(dtype, &p.clamp_min, &p.clamp_max);
+    const int32_t w = add(g, MRT_I8, 4, wd, MRT_CONST, weights);
+    const int32_t in[5] = {x, w, words(g, oc, -5000, 5000), words(g, oc, 1 << 30, INT32_MAX),
+                           words(g, oc, 38, 44)};
+    const int32_t large = add(g, dtype, 4, dims, MRT_VALUE, NULL);
+    mrt_plan_add_step(g->plan, MRT_K_deconv_int, &p, in, 5, &large, 1, "deconv");
+    const int32_t y = value(g, dtype, oc, true);
+    mrt_plan_add_step(g->plan, MRT_K_slice, &back, &large, 1, &y, 1, "slice");
+}
+
 /* Sum or product of two tensors; the right one may be one value per channel. */
 static void add_binary(graph *g, int32_t b) {
     const int32_t a = pick(g);
@@ -224,7 +270,7 @@ static void build(graph *g) {
     g->values[g->n_values++] = add(g, rnd_dtype(), 4, dims, MRT_INPUT, NULL);
     add_conv(g);
     for (int i = 0; i < 10; ++i) {
-        switch (rnd() % 10) {
+        switch (rnd() % 11) {
         case 0: add_binary(g, -1); break;
         case 1: add_binary(g, add_mean(g)); break;
         case 2: add_lut(g); break;
@@ -233,6 +279,7 @@ static void build(graph *g) {
         case 5: add_pool(g); break;
         case 6: add_slice(g); break;
         case 7: add_resize(g); break;
+        case 8: add_deconv(g); break;
         default: add_conv(g); break;
         }
     }
