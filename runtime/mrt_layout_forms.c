@@ -200,6 +200,7 @@ static bool adapt_lut(mrt_derivation *d, mrt_draft *r) {
     }
     mrt_tensor stored = *table;
     stored.dtype = MRT_U8;
+    stored.zero_point += mrt_layout_offset(table);
     return mrt_layout_replace(d, r, 1, &stored, values, sizeof values);
 }
 
