@@ -14,7 +14,7 @@
 
 static const char *const program = "model_runner";
 
-enum { PROFILE_RUNS = 20 };
+enum { PROFILE_RUNS = 20, PROFILE_MOST_RUNS = 1000 };
 
 typedef struct settings {
     const char *model, *input, *output, *input_shapes, *dataset, *data_list, *labels;
@@ -149,7 +149,8 @@ static mica_status run_measured(const settings *s, tool_model *model, mica_error
     }
     if (s->profile || s->trace != NULL) {
         profile p = {0};
-        status = profile_measure(model, s->bench > 0 ? s->bench : s->profile ? PROFILE_RUNS : 2, &p, err);
+        const int64_t wanted = s->bench > 0 ? s->bench : s->profile ? PROFILE_RUNS : 2;
+        status = profile_measure(model, wanted < PROFILE_MOST_RUNS ? wanted : PROFILE_MOST_RUNS, &p, err);
         if (status == MICA_OK && s->profile) {
             profile_print(&p, strcmp(s->profile_order, "time") == 0);
             json_object_set_new(json, "profile", profile_json(&p));
@@ -226,7 +227,7 @@ int main(int argc, char **argv) {
          .help = "lines 'file label': prints the share of samples whose largest output is the label"},
         {.name = "--bench", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s.bench, .help = "run N more times and print min, median and p99 in ms"},
         {.name = "--profile", .kind = MICA_OPT_FLAG, .dest = &s.profile,
-         .help = "table of time, MACs, bytes and share of the machine's limit per step, over the runs of --bench or 20"},
+         .help = "table of time, MACs, bytes and share of the machine's limit per step, over as many runs as --bench (at most 1000) or 20"},
         {.name = "--profile_order", .kind = MICA_OPT_CHOICE, .choices = "plan,time", .default_text = "plan", .dest = &s.profile_order,
          .help = "rows of --profile: as executed, or the slowest first"},
         {.name = "--trace", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.trace,

@@ -232,9 +232,11 @@ static void print_cpu(const settings *s) {
     mrt_cpu_name(name);
     printf("processor: %s\n", name);
     for (int present = 1; present >= 0; --present) {
-        printf(present ? "features:" : "not there:");
+        printf("%s", present ? "features:" : "not there:");
         for (int i = 0; mrt_cpu_feature_at(i, &feature); ++i) {
-            printf(feature.present == (present == 1) ? " %s" : "", feature.name);
+            if (feature.present == (present == 1)) {
+                printf(" %s", feature.name);
+            }
         }
         printf("\n");
     }
