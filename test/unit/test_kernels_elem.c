@@ -1,10 +1,11 @@
 /* unary, binary, where, cast and range against naive oracles: types, broadcasts, corner values. */
 #include "test/ref/ref_elem_ops.h"
 #include "test/unit/elem_case.h"
+#include "test/unit/rounds.h"
 
 #include <float.h>
 
-enum { ROUNDS = 300 };
+enum { ROUNDS = TEST_ROUNDS(300) };
 
 static const mrt_dtype int_types[] = {MRT_I8,  MRT_U8,  MRT_I16, MRT_U16,
                                       MRT_I32, MRT_U32, MRT_I64, MRT_U64};

@@ -1,8 +1,9 @@
 /* reduce, pool_max, arg, topk, cumsum and resize against naive oracles. */
 #include "test/ref/ref_elem_ops.h"
 #include "test/unit/elem_case.h"
+#include "test/unit/rounds.h"
 
-enum { ROUNDS = 400 };
+enum { ROUNDS = TEST_ROUNDS(400) };
 
 static const mrt_dtype all_types[] = {MRT_F32, MRT_F64, MRT_I8,  MRT_U8,  MRT_I16, MRT_U16,
                                       MRT_I32, MRT_U32, MRT_I64, MRT_U64};

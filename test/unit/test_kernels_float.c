@@ -1,6 +1,7 @@
 /* Float convolution, deconvolution and pooling against the oracles of test/ref. */
 #include "runtime/kernels/kernel_util.h"
 #include "test/unit/float_case.h"
+#include "test/unit/rounds.h"
 #include "test/ref/ref_float_conv.h"
 
 /* One call of a window kernel with geometry g, random data and all its checks. */
@@ -122,7 +123,7 @@ static window_case random_case(bool deconv, int spatial) {
 
 START_TEST(test_conv_random) {
     case_seed = (uint64_t)_i;
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < TEST_ROUNDS(20); i++) {
         const window_case c = random_case(_i % 2, 1 + _i / 2 % 3);
         run_conv(&c);
     }
@@ -132,7 +133,7 @@ END_TEST
 /* Depthwise: strides, dilation, bands, several outputs per input. */
 START_TEST(test_conv_depthwise) {
     case_seed = (uint64_t)_i;
-    for (int i = 0; i < 20; i++) {
+    for (int i = 0; i < TEST_ROUNDS(20); i++) {
         window_case c = random_case(false, 1 + (i & 1));
         do {
             c.g.group = c.g.c = case_int(1, 6);
@@ -210,7 +211,7 @@ static void run_pool(window_case *c, bool ceil_mode, bool include_pad, int lp) {
 
 START_TEST(test_pool_random) {
     case_seed = (uint64_t)_i;
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < TEST_ROUNDS(60); i++) {
         window_case c = random_case(false, 1 + _i % 3);
         run_pool(&c, case_int(0, 1), case_int(0, 1), (int)mrt_max64(0, case_int(-3, 4)));
     }

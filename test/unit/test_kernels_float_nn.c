@@ -1,6 +1,7 @@
 /* Float matmul, softmax, norms and scale against the oracles of test/ref. */
 #include "runtime/kernels/float_gemm.h"
 #include "test/unit/float_case.h"
+#include "test/unit/rounds.h"
 #include "test/ref/ref_float_nn.h"
 
 static double *doubles(int64_t n) {
@@ -49,7 +50,7 @@ static void run_matmul(const ref_matmul *g, bool bias_used, bool relu, int64_t o
 
 START_TEST(test_matmul_random) {
     case_seed = (uint64_t)_i;
-    for (int i = 0; i < 60; i++) {
+    for (int i = 0; i < TEST_ROUNDS(60); i++) {
         ref_matmul g = {.m = case_int(0, 3) ? case_int(1, 40) : 1, .n = case_int(1, 70),
                         .k = case_int(0, 150)};
         g.trans_a = case_int(0, 1);
@@ -88,7 +89,7 @@ END_TEST
 /* Rule float-dot gives the same bits at every vector width. */
 START_TEST(test_written_widths) {
     case_seed = 5;
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < TEST_ROUNDS(40); i++) {
         const int64_t m = case_int(1, 30), n = case_int(1, 90), k = case_int(1, 300);
         mrt_tensor a = tensor_fill(F32("a", m, k)), b = tensor_fill(F32("b", k, n));
         mrt_tensor c[3] = {F32("c", m, n), F32("c", m, n), F32("c", m, n)};

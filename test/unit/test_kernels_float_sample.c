@@ -1,6 +1,7 @@
 /* Grid sample, box pools and moved windows against the oracles of test/ref. */
 #include "test/ref/ref_float_sample.h"
 #include "test/unit/float_case.h"
+#include "test/unit/rounds.h"
 
 static double *doubles(int64_t n) {
     double *p = malloc((size_t)(n + 1) * sizeof *p);
@@ -54,7 +55,7 @@ static void run_sample(const ref_sample *g) {
 
 START_TEST(test_grid_sample_random) {
     case_seed = (uint64_t)_i + 1;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < TEST_ROUNDS(100); i++) {
         ref_sample g = {.n = case_int(1, 2), .c = case_int(0, 3), .points = case_int(0, 150),
                         .axes = (int)case_int(1, 3), .mode = "nlc"[case_int(0, 2)],
                         .padding = "zbr"[case_int(0, 2)], .align = case_int(0, 1)};
@@ -135,7 +136,7 @@ static void run_roi(const ref_roi *g, bool align) {
 
 START_TEST(test_roi_random) {
     case_seed = (uint64_t)_i + 1;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < TEST_ROUNDS(100); i++) {
         const ref_roi g = {.n = case_int(1, 2), .c = case_int(0, 9) ? case_int(1, 4) : 35,
                            .h = case_int(1, 9), .w = case_int(1, 9), .boxes = case_int(0, 4),
                            .out_h = 1 << case_int(0, 2), .out_w = 1 << case_int(0, 2),
@@ -180,7 +181,7 @@ static void run_deform(const ref_deform *g, bool masked) {
 
 START_TEST(test_deform_random) {
     case_seed = (uint64_t)_i + 1;
-    for (int i = 0; i < 100; i++) {
+    for (int i = 0; i < TEST_ROUNDS(100); i++) {
         ref_deform g = {.n = case_int(1, 2), .groups = case_int(1, 3), .h = case_int(3, 9),
                         .w = case_int(3, 20)};
         g.c = g.groups * case_int(1, 3);

@@ -1,6 +1,7 @@
 /* conv_int, deconv_int and matmul_int against the oracles: exact equality for every instruction set
  * and 1..3 threads. */
 #include "test/unit/int_test_util.h"
+#include "test/unit/rounds.h"
 
 #include "test/ref/ref_int.h"
 
@@ -165,7 +166,7 @@ static conv_case random_conv(bool transposed) {
 }
 
 START_TEST(conv_random) {
-    for (int i = 0; i < 250; ++i) {
+    for (int i = 0; i < TEST_ROUNDS(250); ++i) {
         const conv_case c = random_conv(false);
         check_conv(&c);
     }
@@ -173,7 +174,7 @@ START_TEST(conv_random) {
 END_TEST
 
 START_TEST(deconv_random) {
-    for (int i = 0; i < 150; ++i) {
+    for (int i = 0; i < TEST_ROUNDS(150); ++i) {
         const conv_case c = random_conv(true);
         check_conv(&c);
     }
@@ -320,7 +321,7 @@ static void check_matmul(const matmul_case *c) {
 }
 
 START_TEST(matmul_random) {
-    for (int i = 0; i < 200; ++i) {
+    for (int i = 0; i < TEST_ROUNDS(200); ++i) {
         matmul_case c = {.batch_a = rnd_in(1, 3), .m = rnd_in(1, 40), .k = rnd_in(1, 70),
                          .n = rnd_in(1, 70), .trans_a = rnd() % 2, .trans_b = rnd() % 2,
                          .per_column = rnd() % 2, .with_bias = rnd() % 2,

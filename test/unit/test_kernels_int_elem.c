@@ -1,5 +1,6 @@
 /* The element-wise, pooling, reducing and resizing integer kernels against their oracles. */
 #include "test/unit/int_test_util.h"
+#include "test/unit/rounds.h"
 
 #include "runtime/kernels/tile_isa.h"
 
@@ -90,7 +91,7 @@ static void check_binary(const broadcast_case *c, bool is_add) {
 
 START_TEST(add_and_mul) {
     for (size_t i = 0; i < sizeof(broadcasts) / sizeof(broadcasts[0]); ++i) {
-        for (int repeat = 0; repeat < 12; ++repeat) {
+        for (int repeat = 0; repeat < TEST_ROUNDS(12); ++repeat) {
             check_binary(&broadcasts[i], repeat % 2 == 0);
         }
     }
@@ -161,7 +162,7 @@ static void check_pool(int64_t n, const int64_t *in, const int64_t *kernel, cons
 }
 
 START_TEST(average_pool) {
-    for (int i = 0; i < 300; ++i) {
+    for (int i = 0; i < TEST_ROUNDS(300); ++i) {
         int64_t in[3], kernel[3], stride[3], dilation[3], pad[3], pad_end[3];
         for (int axis = 0; axis < 3; ++axis) {
             in[axis] = rnd_in(1, axis == 2 ? 20 : 7);
@@ -243,7 +244,7 @@ START_TEST(reduce_axes) {
 END_TEST
 
 START_TEST(resize_linear) {
-    for (int i = 0; i < 120; ++i) {
+    for (int i = 0; i < TEST_ROUNDS(120); ++i) {
         const int64_t h = rnd_in(1, 9), w = rnd_in(1, 20);
         const int64_t oh = rnd() % 4 ? rnd_in(1, 20) : h;
         const int64_t ow = rnd() % 4 ? rnd_in(1, 30) : w;
