@@ -16,6 +16,32 @@ static columns columns_of(const mica_ndarray *w, bool transposed) {
                       : (columns){.k = rows, .n = cols, .k_step = cols, .n_step = 1};
 }
 
+static void find_absmax(const columns *at, const float *source, double *absmax) {
+    for (int64_t n = 0; n < at->n && at->k_step == 1; ++n) {
+        absmax[n] = mrt_weights_absmax(source + n * at->n_step, at->k);
+    }
+    for (int64_t k = 0; k < at->k && at->k_step != 1; ++k) {
+        for (int64_t n = 0; n < at->n; ++n) {
+            const double size = fabs((double)source[k * at->k_step + n]);
+            absmax[n] = size > absmax[n] ? size : absmax[n];
+        }
+    }
+}
+
+static void quantize_columns(const columns *at, const float *source, const double *scales, int8_t *q,
+                             int64_t *sums) {
+    for (int64_t n = 0; n < at->n && at->k_step == 1; ++n) {
+        sums[n] = mrt_quantize_weights(source + n * at->n_step, at->k, scales[n], q + n * at->n_step);
+    }
+    for (int64_t k = 0; k < at->k && at->k_step != 1; ++k) {
+        for (int64_t n = 0; n < at->n; ++n) {
+            const int64_t i = k * at->k_step + n;
+            q[i] = mrt_quantize_weight(source[i], scales[n]);
+            sums[n] += q[i];
+        }
+    }
+}
+
 static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mica_value *input,
                                         mica_type out) {
     mica_arena *arena = l->tpu->arena;
@@ -35,23 +61,12 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
     mica_value *bias_value = mica_op_present(op, 2);
     const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;
     const int64_t bias_count = bias != NULL ? mica_ndarray_count(mica_weight_data(bias_value)) : 0;
-    for (int64_t k = 0; k < at.k; ++k) {
-        for (int64_t n = 0; n < at.n; ++n) {
-            const double size = fabs((double)source[k * at.k_step + n * at.n_step]);
-            absmax[n] = size > absmax[n] ? size : absmax[n];
-        }
-    }
+    find_absmax(&at, source, absmax);
     for (int64_t n = 0; n < at.n; ++n) {
         const double b = bias_count == 0 ? 0.0 : bias[bias_count == 1 ? 0 : n];
         scales[n] = mrt_weight_scale(absmax[n], fabs(b), mica_lower_scale_of(in));
     }
-    for (int64_t k = 0; k < at.k; ++k) {
-        for (int64_t n = 0; n < at.n; ++n) {
-            const int64_t i = k * at.k_step + n * at.n_step;
-            q[i] = mrt_quantize_weight(source[i], scales[n]);
-            sums[n] += q[i];
-        }
-    }
+    quantize_columns(&at, source, scales, q, sums);
     for (int64_t n = 0; n < at.n; ++n) {
         const double b = bias_count == 0 ? 0.0 : bias[bias_count == 1 ? 0 : n];
         bias_q[n] = mrt_bias_fold(b, mica_lower_scale_of(in), scales[n], mica_lower_zero_of(in), sums[n]);
