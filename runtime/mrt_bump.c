@@ -11,14 +11,15 @@ struct mrt_bump_block {
     size_t size, used;
 };
 
+/* Zeroed; large blocks come from the system page by page, when and where they are first written. */
 static mrt_bump_block *new_block(size_t bytes) {
-    const size_t header = (sizeof(mrt_bump_block) + MRT_ALIGN - 1) / MRT_ALIGN * MRT_ALIGN;
-    mrt_bump_block *block = aligned_alloc(MRT_ALIGN, header + bytes);
+    mrt_bump_block *block = calloc(1, sizeof(mrt_bump_block) + MRT_ALIGN + bytes);
     if (block == NULL) {
         return NULL;
     }
+    const uintptr_t end = (uintptr_t)block + sizeof *block;
     block->next = NULL;
-    block->data = (uint8_t *)block + header;
+    block->data = (uint8_t *)block + sizeof *block + (MRT_ALIGN - end % MRT_ALIGN) % MRT_ALIGN;
     block->size = bytes;
     block->used = 0;
     return block;
@@ -49,7 +50,6 @@ void *mrt_bump_alloc(mrt_bump *bump, size_t bytes) {
     }
     void *result = block->data + block->used;
     block->used += rounded;
-    memset(result, 0, rounded);
     return result;
 }
 

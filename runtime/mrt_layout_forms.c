@@ -1,5 +1,6 @@
 /* Kernels with a channels-last form: what their parameters and constants become. */
 #include "runtime/kernels/kernel_util.h"
+#include "runtime/mrt_clones.h"
 #include "runtime/mrt_layout_private.h"
 #include "runtime/mrt_params.h"
 #include "runtime/mrt_quant.h"
@@ -42,6 +43,15 @@ bool mrt_layout_replace(mrt_derivation *d, mrt_draft *r, int i, const mrt_tensor
     return true;
 }
 
+/* n is at most MRT_ACC32_DEPTH, so 32 bits hold the sum. */
+MRT_CLONES static int32_t sum_of(const int8_t *w, int64_t n) {
+    int32_t sum = 0;
+    for (int64_t k = 0; k < n; ++k) {
+        sum += w[k];
+    }
+    return sum;
+}
+
 /* Bias that takes back the offset of x, the sum of offset * w over each output channel. False when
  * sums might not fit int32 on the way [acc-bound]. */
 static bool move_offset(mrt_derivation *d, mrt_draft *r) {
@@ -60,10 +70,9 @@ static bool move_offset(mrt_derivation *d, mrt_draft *r) {
         return false;
     }
     for (int64_t oc = 0; oc < channels; ++oc) {
-        const int8_t *row = (const int8_t *)w->data + oc * run;
         int64_t sum = 0;
-        for (int64_t k = 0; k < depth; ++k) {
-            sum += row[k / run * channels * run + k % run];
+        for (int64_t i = 0; fits && i < depth / run; ++i) {
+            sum += sum_of((const int8_t *)w->data + (i * channels + oc) * run, run);
         }
         fits = fits && bound + (bias[oc] < 0 ? -(int64_t)bias[oc] : bias[oc]) <= INT32_MAX;
         values[oc] = fits ? (int32_t)(bias[oc] - offset * sum) : 0;

@@ -203,6 +203,48 @@ static void pack_column(const mrt_nhwc_conv *c, const mrt_nhwc_constants *from, 
     }
 }
 
+/* Weights w[0], w[step], ... of `count` channels, a multiple of 4, to every 16th place of out. */
+static void gather_quads(const uint8_t *w, int64_t step, int64_t count, bool wide, uint32_t *out) {
+    if (wide) {
+        for (int64_t i = 0; i < count; i += 2, w += 2 * step, out += MRT_TILE_BLOCK) {
+            *out = (uint16_t)(int8_t)w[0] | (uint32_t)(uint16_t)(int8_t)w[step] << 16;
+        }
+        return;
+    }
+    if (step == 1) {
+        for (int64_t i = 0; i < count; i += 4, w += 4, out += MRT_TILE_BLOCK) {
+            memcpy(out, w, sizeof *out);
+        }
+        return;
+    }
+    for (int64_t i = 0; i < count; i += 4, w += 4 * step, out += MRT_TILE_BLOCK) {
+        *out = w[0] | (uint32_t)w[step] << 8 | (uint32_t)w[2 * step] << 16 |
+               (uint32_t)w[3 * step] << 24;
+    }
+}
+
+/* The same for integers when quads (pairs of int16) do not straddle taps: whole quads are stored, and
+ * what a few channels need of all columns stays in the first cache. */
+static void pack_quads(const mrt_nhwc_conv *c, const int8_t *weights, int64_t first, int64_t columns,
+                       uint32_t *block) {
+    enum { PIECE = 64 };
+    const mrt_conv_plan *p = &c->plan;
+    const int64_t merged = p->taps / c->runs;
+    const bool wide = c->isa->layout == MRT_TILE_I16;
+    const int64_t per = wide ? 2 : 4;
+    for (int64_t channel = 0; channel < p->group_in; channel += PIECE) {
+        const int64_t count = mrt_min64(PIECE, p->group_in - channel);
+        for (int64_t n = 0; n < columns; ++n) {
+            const int8_t *w = weights + (first + n) * p->depth + channel * p->taps;
+            for (int64_t tap = 0; tap < p->taps; ++tap) {
+                const int64_t k = tap / merged * c->length + tap % merged * p->group_in + channel;
+                gather_quads((const uint8_t *)w + tap, p->taps, count, wide,
+                             block + k / per * MRT_TILE_BLOCK + n);
+            }
+        }
+    }
+}
+
 static void pack_channel(const mrt_nhwc_conv *c, const void *weights, int64_t oc, void *block) {
     const int8_t *w = (const int8_t *)weights + oc * c->plan.taps;
     const float *floats = (const float *)weights + oc * c->plan.taps;
@@ -220,6 +262,11 @@ static void pack_channel(const mrt_nhwc_conv *c, const void *weights, int64_t oc
     }
 }
 
+static bool has_whole_quads(const mrt_nhwc_conv *c) {
+    const bool little_endian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
+    return c->isa && !c->plan.depthwise && c->plan.group_in % 4 == 0 && little_endian;
+}
+
 typedef struct pack_job {
     const mrt_nhwc_conv *conv;
     const mrt_nhwc_constants *from;
@@ -234,6 +281,12 @@ static void pack_block(void *context, int64_t index) {
     const int64_t channels = p->depthwise ? p->channels : p->group_out;
     const int64_t first = index % c->blocks * width;
     char *block = job->out + (size_t)index * c->block_bytes;
+    memset(block, 0, c->block_bytes);
+    if (has_whole_quads(c)) {
+        pack_quads(c, job->from->weights, index / c->blocks * channels + first,
+                   mrt_min64(width, channels - first), (uint32_t *)(void *)block);
+        return;
+    }
     for (int64_t i = first; i < mrt_min64(first + width, channels); ++i) {
         const int64_t oc = index / c->blocks * channels + i;
         if (p->depthwise) {
@@ -301,7 +354,7 @@ size_t mrt_nhwc_pack(const mrt_nhwc_conv *conv, const mrt_nhwc_constants *from, 
     }
     char *memory = packed;
     int64_t *run = (int64_t *)(void *)(memory + m.run);
-    memset(packed, 0, m.total);
+    memset(packed, 0, m.w);
     const int64_t step = p->depthwise ? 1 : p->taps / c.runs;
     for (int64_t i = 0; i < c.runs; ++i) {
         run[i] = tap_offset(&c, i * step);
