@@ -36,6 +36,15 @@ static void plan_of(const mrt_conv_geo *g, mrt_conv_plan *plan) {
     plan->direct = same;
 }
 
+static bool is_finite(const mrt_tensor *t) {
+    const float *values = t->data;
+    bool finite = true;
+    for (int64_t i = 0; i < mrt_shape_count(&t->shape); ++i) {
+        finite = finite && isfinite(values[i]);
+    }
+    return finite;
+}
+
 static mrt_status make_conv(const mrt_call *call, mrt_nhwc_conv *c, mrt_error *err) {
     const mrt_conv_params *p = call->params;
     MRT_TRY(mrt_check_present(mrt_in(call, 0), "x", err));
@@ -54,6 +63,10 @@ static mrt_status make_conv(const mrt_call *call, mrt_nhwc_conv *c, mrt_error *e
     if (p->float_order != MRT_ORDER_BLAS || !call->in[1]->data || (bias && !bias->data) ||
         g.cg < 1 || mrt_conv_empty(&g)) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'w': not a constant of any order of sums");
+    }
+    if (g.cg == 1 && g.group > 1 &&
+        (g.kernel[0] * g.in[0] * g.out[0] > 1 || g.pad[0] != 0 || !is_finite(call->in[1]))) {
+        return mrt_fail(err, MRT_UNSUPPORTED, "operand 'w': not finite weights of an image");
     }
     const bool relu = p->act == MRT_ACT_RELU;
     *c = (mrt_nhwc_conv){.float_low = relu ? 0.0f : -INFINITY,
