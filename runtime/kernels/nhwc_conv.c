@@ -103,6 +103,9 @@ typedef struct conv_job {
     char *y;
 } conv_job;
 
+/* Weights that take more are fetched before their turn. */
+enum { CACHE_BYTES = 1 << 19 };
+
 /* What all tiles of some neighbouring blocks have in common. */
 typedef struct block_job {
     const mrt_nhwc_conv *conv;
@@ -111,6 +114,7 @@ typedef struct block_job {
     mrt_tile tile;
     mrt_tile_end end;
     mrt_tile_f32 floats;
+    const char *ahead, *ahead_end; /* weights that no tile has fetched yet */
 } block_job;
 
 /* `columns` columns of group g from `column` on. */
@@ -137,6 +141,11 @@ static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, i
                                   .low = c->float_low,
                                   .high = c->float_high,
                                   .y_stride = (size_t)c->y_step};
+        const size_t bytes = (size_t)b.blocks * c->block_bytes;
+        const bool fetches = (size_t)c->blocks * c->block_bytes > CACHE_BYTES &&
+                             block + 2 * b.blocks <= c->blocks * p->group;
+        b.ahead = w + bytes;
+        b.ahead_end = b.ahead + (fetches ? bytes : 0);
         return b;
     }
     b.tile = (mrt_tile){.a_stride = b.a_stride,
@@ -156,6 +165,10 @@ static void multiply(block_job *b, const char *a, int rows, char *y) {
     if (c->float_isa) {
         b->floats.a = (const float *)(const void *)a;
         b->floats.y = (float *)(void *)y;
+        const bool fetches = b->ahead < b->ahead_end;
+        b->floats.ahead = fetches ? b->ahead : (const char *)b->floats.w;
+        b->floats.ahead_step = fetches ? 64 : 0;
+        b->ahead += fetches ? (size_t)(c->runs * c->length) * 64 : 0;
         c->float_isa->tile(&b->floats, rows, b->columns);
         return;
     }

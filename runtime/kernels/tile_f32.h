@@ -23,6 +23,8 @@ typedef struct mrt_tile_f32 {
     float low, high;     /* a NaN stays NaN */
     float *y;
     size_t y_stride;     /* elements between rows */
+    const char *ahead;   /* fetched into the second cache, a line per k: weights of tiles to come */
+    size_t ahead_step;   /* 64, or 0: nothing to fetch, ahead is any readable place */
 } mrt_tile_f32;
 
 typedef struct mrt_tile_f32_isa {

@@ -22,13 +22,16 @@ TARGET_INLINE __m256 finish(const mrt_tile_f32 *t, __m256 sum, int column) {
 TARGET_INLINE void tile_rows(const mrt_tile_f32 *t, const int rows, int columns) {
     __m256 sum[ROWS][2];
     const float *w = t->w;
-    const size_t stride = t->a_stride;
+    const size_t stride = t->a_stride, ahead_step = t->ahead_step;
+    const char *ahead = t->ahead;
     _Pragma("GCC unroll 6") for (int r = 0; r < rows; ++r) {
         sum[r][0] = sum[r][1] = _mm256_setzero_ps();
     }
     for (int64_t i = 0; i < t->runs; ++i) {
         const float *a = t->a + t->run[i];
         for (int64_t k = t->depth; k > 0; --k, ++a, w += MRT_TILE_BLOCK) {
+            _mm_prefetch(ahead, _MM_HINT_T1);
+            ahead += ahead_step;
             const __m256 w_0 = _mm256_loadu_ps(w);
             const __m256 w_1 = _mm256_loadu_ps(w + HALF);
             _Pragma("GCC unroll 6") for (int r = 0; r < rows; ++r) {

@@ -28,13 +28,16 @@ TARGET_INLINE void tile_rows(const mrt_tile_f32 *t, const int rows, const int bl
     __m512 sum[ROWS][2];
     const float *w = t->w;
     const float *w1 = w + (blocks > 1 ? t->w_stride : 0);
-    const size_t stride = t->a_stride;
+    const size_t stride = t->a_stride, ahead_step = t->ahead_step;
+    const char *ahead = t->ahead;
     _Pragma("GCC unroll 14") for (int r = 0; r < rows; ++r) {
         sum[r][0] = sum[r][1] = _mm512_setzero_ps();
     }
     for (int64_t i = 0; i < t->runs; ++i) {
         const float *a = t->a + t->run[i];
         for (int64_t k = t->depth; k > 0; --k, ++a, w += MRT_TILE_BLOCK, w1 += MRT_TILE_BLOCK) {
+            _mm_prefetch(ahead, _MM_HINT_T1);
+            ahead += ahead_step;
             const __m512 w_0 = _mm512_loadu_ps(w);
             const __m512 w_1 = blocks > 1 ? _mm512_loadu_ps(w1) : w_0;
             _Pragma("GCC unroll 14") for (int r = 0; r < rows; ++r) {
