@@ -22,6 +22,7 @@ struct mrt_exec {
     const mrt_layout *layout; /* of plan; NULL: it is the caller's */
     mrt_pool *pool;
     mrt_tensor *tensors; /* plan order, with data */
+    bool any_order;  /* observers take elements in any order */
     void **restored;     /* per tensor of source: row-major bytes made for a reader, or NULL */
     exec_step *steps;
     uint8_t *arena, *scratch;
@@ -375,7 +376,12 @@ const char *mrt_exec_problem(const mrt_exec *exec) {
 static void report(mrt_exec *exec, int32_t id, bool stored, mrt_observer_fn *observer,
                    void *user) {
     const mrt_plan_memory *memory = exec->source->memory;
-    void *bytes = stored ? restore(exec, id) : exec->tensors[id].data;
+    void *bytes = exec->tensors[id].data;
+    if (stored) {
+        const mrt_tensor *last = &exec->tensors[exec->layout->stored[id]];
+        const bool as_is = exec->any_order && last->dtype == exec->tensors[id].dtype;
+        bytes = as_is ? last->data : restore(exec, id);
+    }
     mrt_tensor t = exec->tensors[id];
     t.data = bytes;
     observer(user, id, &t);
@@ -437,6 +443,10 @@ void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observe
             report_outputs(exec, &plan->steps[i], observer, user);
         }
     }
+}
+
+void mrt_exec_observe_any_order(mrt_exec *exec, bool any) {
+    exec->any_order = any;
 }
 
 void mrt_exec_run(mrt_exec *exec, mrt_observer_fn *observer, void *user) {

@@ -27,6 +27,10 @@ void mrt_exec_run(mrt_exec *exec, mrt_observer_fn *observer, void *user);
 void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observer_fn *observer,
                         void *user);
 
+/* any: observers of the following runs take the elements of a tensor in any order (statistics do), so
+ * that values kept channels-last are not brought back for them. Type and shape are unchanged. */
+void mrt_exec_observe_any_order(mrt_exec *exec, bool any);
+
 /* Why a step of the last run was left out (its results are zeros), or NULL. Only a bundle that no
  * compiler wrote can have one: live sizes that do not fit its steps. */
 const char *mrt_exec_problem(const mrt_exec *exec);

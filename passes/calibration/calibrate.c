@@ -169,6 +169,7 @@ static mica_status make_lanes(pass *p, const mica_statistics *out, int threads, 
         if (mrt_exec_create(plan, l->pool, &l->exec, &error) != MRT_OK) {
             return mica_fail(err, "%s", error.text);
         }
+        mrt_exec_observe_any_order(l->exec, true);
         l->tensors = i == 0 ? out->tensors : copy_of(out);
         l->scratch = mica_histogram_scratch_create();
         l->inputs = mica_alloc(((size_t)plan->n_inputs + 1) * sizeof(mrt_tensor *));
