@@ -138,7 +138,7 @@ static void print_table(const check *c) {
     for (size_t i = 0; i < c->rows.len; i++) {
         const op_row *row = c->rows.data[i];
         printf("%-28s %6zu ", row->op, row->count);
-        if (c->sizes) {
+        if (c->sizes && row->reason == NULL) {
             printf("%14.0f %12.0f %14.0f", row->macs, row->parameters, row->bytes);
         } else {
             printf("%14s %12s %14s", "-", "-", "-");
@@ -156,9 +156,13 @@ static void print_table(const check *c) {
     }
     printf("total: %zu nodes, %zu unsupported, %.0f parameters", s->n_nodes, s->n_unsupported, c->parameters);
     if (c->sizes) {
-        printf(", %.0f MACs, %.0f bytes of activations", c->macs, c->bytes);
+        printf(", %.0f MACs, %.0f bytes of activations%s", c->macs, c->bytes,
+               s->n_unsupported > 0 ? " in what needs no unsupported node" : "");
     }
-    printf("%s\n", c->tried && !c->sizes ? "; the import fails" : "");
+    printf("%s\n", c->tried && !c->sizes && s->n_unsupported == 0 ? "; the import fails" : "");
+    if (c->sizes) {
+        printf("MACs: multiply-accumulates of convolutions, matrix products and recurrent ops\n");
+    }
 }
 
 static json_t *text_or_null(const char *text) {
@@ -174,14 +178,15 @@ static void print_json(const check *c) {
     json_t *root = json_object();
     for (size_t i = 0; i < c->rows.len; i++) {
         const op_row *row = c->rows.data[i];
+        const bool sizes = c->sizes && row->reason == NULL;
         json_t *item = json_object();
         json_object_set_new(item, "op", text_or_null(row->op));
         json_object_set_new(item, "count", json_integer((json_int_t)row->count));
         json_object_set_new(item, "supported", json_boolean(row->reason == NULL));
         json_object_set_new(item, "reason", text_or_null(row->reason));
-        json_object_set_new(item, "macs", c->sizes ? json_real(row->macs) : json_null());
-        json_object_set_new(item, "parameters", c->sizes ? json_real(row->parameters) : json_null());
-        json_object_set_new(item, "bytes", c->sizes ? json_real(row->bytes) : json_null());
+        json_object_set_new(item, "macs", sizes ? json_real(row->macs) : json_null());
+        json_object_set_new(item, "parameters", sizes ? json_real(row->parameters) : json_null());
+        json_object_set_new(item, "bytes", sizes ? json_real(row->bytes) : json_null());
         json_array_append_new(ops, item);
     }
     for (size_t i = 0; i < s->n_open; i++) {
@@ -208,10 +213,34 @@ static void print_json(const check *c) {
     json_object_set_new(root, "parameters", json_real(c->parameters));
     json_object_set_new(root, "macs", c->sizes ? json_real(c->macs) : json_null());
     json_object_set_new(root, "bytes", c->sizes ? json_real(c->bytes) : json_null());
-    json_object_set_new(root, "import_fails", json_boolean(c->tried && !c->sizes));
+    json_object_set_new(root, "import_fails", json_boolean(c->tried && !c->sizes && s->n_unsupported == 0));
     json_dumpf(root, stdout, JSON_INDENT(1));
     putchar('\n');
     json_decref(root);
+}
+
+/* Sizes of the model, or of what lies before its unsupported nodes; that part may fail in silence. */
+static void try_import(check *c, mica_context *context, const char *path, const mica_onnx_options *options) {
+    mica_onnx_options cut = *options;
+    mica_diag_capture capture;
+    mica_module *module = NULL;
+    const bool whole = c->summary.n_unsupported == 0;
+    if (!whole) {
+        cut.output_names = c->summary.frontier;
+        cut.n_output_names = c->summary.n_frontier;
+        mica_diag_capture_begin(context, &capture);
+    }
+    c->sizes = mica_onnx_import(context, path, &cut, &module) == MICA_OK;
+    if (!whole) {
+        mica_diag_capture_end(context, &capture);
+    }
+    if (c->sizes) {
+        const double all = c->parameters;
+        c->parameters = 0; /* those that are used */
+        measure_bounds(c, module);
+        c->parameters = whole ? c->parameters : all;
+        mica_module_destroy(module);
+    }
 }
 
 mica_status model_check(mica_context *context, const char *path, const mica_onnx_options *options, bool json,
@@ -223,15 +252,10 @@ mica_status model_check(mica_context *context, const char *path, const mica_onnx
     c.by_tensor = mica_map_create();
     add_rows(&c);
     c.parameters = c.summary.parameters;
-    c.tried = c.summary.n_unsupported == 0 && (c.summary.n_open == 0 || options->input_shapes != NULL || options->n_input_names > 0);
+    c.tried = (c.summary.n_unsupported == 0 || c.summary.n_frontier > 0) &&
+              (c.summary.n_open == 0 || options->input_shapes != NULL || options->n_input_names > 0);
     if (c.tried) {
-        mica_module *module = NULL;
-        c.sizes = mica_onnx_import(context, path, options, &module) == MICA_OK;
-        if (c.sizes) {
-            c.parameters = 0; /* those that are used */
-            measure_bounds(&c, module);
-            mica_module_destroy(module);
-        }
+        try_import(&c, context, path, options);
     }
     (json ? print_json : print_table)(&c);
     *out_good = c.summary.n_unsupported == 0 && (c.sizes || !c.tried);

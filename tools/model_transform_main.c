@@ -83,7 +83,8 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
         {.name = "--print-pattern-stats", .kind = MICA_OPT_FLAG, .dest = &s->print_pattern_stats, .help = "print how often each pattern fired"},
         {.name = "--debug", .kind = MICA_OPT_FLAG, .dest = &s->debug, .help = "also keep <model_name>_origin.mlir, the module before optimization"},
         {.name = "--check", .kind = MICA_OPT_FLAG, .dest = &s->check,
-         .help = "only print the operators of an ONNX model, whether they are supported, and what they cost"},
+         .help = "only print the operators of an ONNX model, whether they are supported, and what they cost: parameters, bytes of "
+                 "activations, and MACs (of convolutions, matrix products and recurrent ops; all others count as none)"},
         {.name = "--json", .kind = MICA_OPT_FLAG, .dest = &s->json, .help = "with --check: print JSON"},
         {.name = "--threads", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s->threads, .help = "threads; 0: MICA_NUM_THREADS, else one per core"},
     };

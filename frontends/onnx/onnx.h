@@ -71,6 +71,10 @@ typedef struct mica_onnx_summary {
     const mica_onnx_open_dim *open;
     size_t n_open;
     double parameters; /* elements of the main graph's initializers */
+    /* Where nodes that need no unsupported one end: tensors to cut at. Empty when all are supported or
+     * the options cut. */
+    const char *const *frontier;
+    size_t n_frontier;
 } mica_onnx_summary;
 
 /* Looks at the model between the cuts of `options` (may be NULL) without converting anything; all

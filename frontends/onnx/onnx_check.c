@@ -1,6 +1,7 @@
 /* What a model needs, told without converting it: its operators, its open dimensions. */
 #include "frontends/onnx/onnx_internal.h"
 
+#include "utils/map.h"
 #include "utils/strings.h"
 
 #include <string.h>
@@ -80,6 +81,83 @@ static void add_nodes(summary_walk *walk, Onnx__NodeProto *const *nodes, size_t 
         }
     }
 }
+
+/* --- what lies before unsupported nodes --------------------------------------------------------- */
+
+typedef struct frontier_walk {
+    summary_walk *walk;
+    mica_map *made;    /* tensors of nodes that can be converted */
+    mica_map *tainted; /* tensors that need an unsupported node */
+    mica_map *found;
+    MICA_VEC(const char *) names;
+} frontier_walk;
+
+static void add_frontier(frontier_walk *f, const char *name) {
+    if (mica_map_has(f->made, name) && !mica_map_has(f->found, name)) {
+        const char *own = mica_arena_strdup(f->walk->arena, name);
+        mica_map_set(f->found, own, NULL);
+        mica_vec_push(&f->names, own);
+    }
+}
+
+/* Calls `see` for the node and all nodes of its subgraphs until one returns true. */
+static bool any_node(frontier_walk *f, const Onnx__NodeProto *node, int opset,
+                     bool (*see)(frontier_walk *, const Onnx__NodeProto *, int)) {
+    bool stop = see(f, node, opset);
+    for (size_t i = 0; i < node->n_attribute && !stop; i++) {
+        const Onnx__AttributeProto *attr = node->attribute[i];
+        for (size_t k = 0; attr->g != NULL && k < attr->g->n_node && !stop; k++) {
+            stop = any_node(f, attr->g->node[k], opset, see);
+        }
+    }
+    return stop;
+}
+
+static bool is_tainted(frontier_walk *f, const Onnx__NodeProto *node, int opset) {
+    for (size_t i = 0; i < node->n_input; i++) {
+        if (mica_map_has(f->tainted, node->input[i])) {
+            return true;
+        }
+    }
+    return reason_of(f->walk, text_of(node->domain), text_of(node->op_type), opset) != NULL;
+}
+
+static bool ends_here(frontier_walk *f, const Onnx__NodeProto *node, int opset) {
+    (void)opset;
+    for (size_t i = 0; i < node->n_input; i++) {
+        add_frontier(f, node->input[i]);
+    }
+    return false;
+}
+
+static void find_frontier(summary_walk *walk, int opset, mica_onnx_summary *out) {
+    const Onnx__GraphProto *graph = walk->im->model->graph;
+    frontier_walk f = {.walk = walk, .made = mica_map_create(), .tainted = mica_map_create(),
+                       .found = mica_map_create()};
+    for (size_t i = 0; i < graph->n_node; i++) {
+        const Onnx__NodeProto *node = graph->node[i];
+        const bool tainted = any_node(&f, node, opset, is_tainted);
+        if (tainted) {
+            any_node(&f, node, opset, ends_here);
+        }
+        for (size_t k = 0; k < node->n_output; k++) {
+            if (text_of(node->output[k])[0] != '\0') {
+                mica_map_set(tainted ? f.tainted : f.made, node->output[k], NULL);
+            }
+        }
+    }
+    for (size_t i = 0; i < graph->n_output; i++) {
+        add_frontier(&f, text_of(graph->output[i]->name));
+    }
+    out->n_frontier = f.names.len;
+    out->frontier = mica_arena_memdup(walk->arena, f.names.data, f.names.len * sizeof *f.names.data);
+    mica_vec_free(&f.names);
+    mica_map_destroy(f.made);
+    mica_map_destroy(f.tainted);
+    mica_map_destroy(f.found);
+}
+
+/* --- inputs and constants ----------------------------------------------------------------------- */
 
 static void add_open(summary_walk *walk, const Onnx__ValueInfoProto *input) {
     if (input->type == NULL || input->type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE) {
@@ -175,6 +253,10 @@ static void walk_model(summary_walk *walk, mica_onnx_summary *out) {
     mica_map_destroy(initializers);
     for (size_t i = 0; i < walk->nodes.len; i++) {
         out->n_unsupported += walk->nodes.data[i].reason != NULL;
+    }
+    const mica_onnx_options *options = walk->im->options;
+    if (out->n_unsupported > 0 && options->n_input_names + options->n_output_names == 0) {
+        find_frontier(walk, out->opset, out);
     }
     out->n_nodes = walk->nodes.len;
     out->n_open = walk->open.len;
