@@ -284,7 +284,7 @@ typedef struct table_job {
 static void range_of_tensor(void *context, int64_t i) {
     const table_job *job = context;
     const mica_tensor_statistics *t = &job->statistics->tensors[i];
-    job->ranges[i] = (t->is_border ? job->whole : job->method)->fn(&t->histogram);
+    job->ranges[i] = mica_method_run(t->is_border ? job->whole : job->method, &t->histogram);
 }
 
 mica_cali_table *mica_make_table(const mica_statistics *statistics, const mica_method *method,

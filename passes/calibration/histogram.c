@@ -25,6 +25,8 @@ typedef struct lane {
     uint64_t count, zeros;
     uint64_t unwritten; /* zeros that no counter has */
     float low, high;
+    float part_low, part_high; /* of the whole call, 0 included */
+    uint32_t fine[2][MICA_FINE_COUNTERS];
     float inverse; /* 1 / width, a power of two: the product is exact */
 } lane;
 
@@ -63,7 +65,21 @@ static bool fits(const mica_histogram *h, float min, float max) {
     return (double)max < bins * w && (double)min >= (h->is_signed ? -bins * w : 0.0);
 }
 
+/* The bins that covered [4 w, 8 w) become the first octave. */
+static void shift_fine(mica_histogram *h) {
+    enum { K = MICA_FINE_PER_OCTAVE };
+    for (int side = 0; side < (h->is_signed ? 2 : 1); ++side) {
+        uint64_t *fine = h->fine[side];
+        memmove(fine + K, fine, (MICA_FINE_COUNTERS - K) * sizeof *fine);
+        for (int i = 0; i < K; ++i) {
+            const int bin = 2 * K - 1 - i;
+            fine[i] = h->bins[!h->is_signed ? bin : (side == 0 ? HALF + bin : HALF - 1 - bin)];
+        }
+    }
+}
+
 static void double_width(mica_histogram *h) {
+    shift_fine(h);
     if (h->is_signed) {
         /* Pairs (2k, 2k+1) around the middle: HALF is even, so no pair straddles it. */
         uint64_t merged[BINS] = {0};
@@ -106,6 +122,9 @@ static void make_room(mica_histogram *h, float min, float max) {
 
 void mica_histogram_merge(mica_histogram *h, const mica_histogram *from) {
     h->nonfinite += from->nonfinite;
+    h->parts += from->parts;
+    h->sum_min += from->sum_min;
+    h->sum_max += from->sum_max;
     if (from->count == 0) {
         return;
     }
@@ -122,6 +141,9 @@ void mica_histogram_merge(mica_histogram *h, const mica_histogram *from) {
     }
     for (int i = 0; i < BINS; ++i) {
         h->bins[i] += other.bins[i];
+    }
+    for (int i = 0; i < 2 * MICA_FINE_COUNTERS; ++i) {
+        (&h->fine[0][0])[i] += (&other.fine[0][0])[i];
     }
     h->zeros += from->zeros;
     h->min = h->count == 0 ? from->min : fminf(h->min, from->min);
@@ -179,6 +201,13 @@ static void settle(mica_histogram *h, lane *l) {
     h->min = h->count == 0 ? low : fminf(h->min, low);
     h->max = h->count == 0 ? high : fmaxf(h->max, high);
     h->count += l->count;
+    for (int i = 0; i < MICA_FINE_COUNTERS; ++i) {
+        h->fine[0][i] += l->fine[0][i];
+        h->fine[1][i] += l->fine[1][i];
+    }
+    memset(l->fine, 0, sizeof l->fine);
+    l->part_low = fminf(l->part_low, low);
+    l->part_high = fmaxf(l->part_high, high);
     l->count = l->unwritten = l->zeros = 0;
     l->most_per_way = 0;
     l->low = INFINITY;
@@ -205,6 +234,7 @@ static bool count_block(const mica_histogram *h, lane *l, const float *x, int n)
         return false;
     }
     scatter(l->ways, l->bins, piece.written);
+    mica_fine_count(x, n, l->inverse, l->fine);
     l->most_per_way += piece.written / WAYS + WAYS;
     l->count += (uint64_t)n;
     l->zeros += (uint64_t)piece.zeros;
@@ -240,6 +270,7 @@ static void count_finite(mica_histogram *h, lane *l, const float *x, int n) {
 /* One pass: that the bins are wide enough, as they are after the first samples, is found while counting. */
 static void count_values(mica_histogram *h, lane *l, const float *x, int64_t n) {
     bool wide_enough = false;
+    l->part_low = l->part_high = 0.0f;
     l->inverse = ldexpf(1.0f, -h->exponent);
     for (int64_t at = 0; at < n; at += BLOCK) {
         const int piece = (int)(n - at < BLOCK ? n - at : BLOCK);
@@ -277,17 +308,34 @@ static void count_tile(void *context, int64_t tile) {
     count_values(own, &job->scratch->lanes[tile], job->x + begin, end - begin);
 }
 
+/* Beyond 2^40, where no range of use lies, the sums saturate. */
+static mica_exact_sum exact(float v) {
+    return (mica_exact_sum)ldexp(fmax(fmin((double)v, 0x1p40), -0x1p40), 64);
+}
+
+static void add_part(mica_histogram *h, float low, float high) {
+    ++h->parts;
+    h->sum_min += exact(low);
+    h->sum_max += exact(high);
+}
+
 void mica_histogram_add(mica_histogram *h, const float *x, int64_t n,
                         mica_histogram_scratch *scratch, mrt_pool *pool) {
     if (n < PARALLEL_MINIMUM || mrt_pool_threads(pool) == 1) {
         count_values(h, &scratch->lanes[0], x, n);
+        add_part(h, scratch->lanes[0].part_low, scratch->lanes[0].part_high);
         return;
     }
     count_job job = {.h = h, .scratch = scratch, .x = x, .n = n};
     mrt_parallel_for(pool, LANES, count_tile, &job);
+    float low = 0.0f;
+    float high = 0.0f;
     for (int i = 0; i < LANES; ++i) {
         mica_histogram_merge(h, &scratch->parts[i]);
+        low = fminf(low, scratch->lanes[i].part_low);
+        high = fmaxf(high, scratch->lanes[i].part_high);
     }
+    add_part(h, low, high);
 }
 
 /* --- reading ------------------------------------------------------------------------------------ */

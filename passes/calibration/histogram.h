@@ -10,10 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "passes/calibration/histogram_fine.h"
 #include "runtime/mrt_pool.h"
 
-/* 2032 counters and the fields below stay within 16 KiB per tensor. */
-#define MICA_HISTOGRAM_BINS 2032
+/* The counters and the fields below stay within 16 KiB per tensor. */
+#define MICA_HISTOGRAM_BINS 1920
+
+/* Sum of numbers in units of 2^-64, exact: it does not depend on the order. */
+__extension__ typedef __int128 mica_exact_sum;
 
 typedef struct mica_histogram {
     uint64_t bins[MICA_HISTOGRAM_BINS];
@@ -23,6 +27,11 @@ typedef struct mica_histogram {
     float min, max;     /* of the finite values; 0, 0 while count is 0 */
     int32_t exponent;
     bool is_signed;     /* a negative value was seen */
+    uint64_t fine[2][MICA_FINE_COUNTERS]; /* values near 0, positive and negative */
+    /* Of each call of mica_histogram_add, one per sample: how many, and the sums of its least and of its
+     * largest value, or of 0 where that is beyond. */
+    uint64_t parts;
+    mica_exact_sum sum_min, sum_max;
 } mica_histogram;
 
 /* Scratch that counting needs, shared by all histograms of one caller. */

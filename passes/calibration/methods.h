@@ -4,6 +4,7 @@
 
 #include <stddef.h>
 
+#include "passes/calibration/density.h"
 #include "passes/calibration/histogram.h"
 
 /* threshold: clipping point of |x| for symmetric quantization. min, max: range for asymmetric. */
@@ -11,23 +12,53 @@ typedef struct mica_range {
     double threshold, min, max;
 } mica_range;
 
-typedef mica_range mica_method_fn(const mica_histogram *h);
+/* What a user can set; mica_method_parse puts the defaults. */
+typedef struct mica_method_settings {
+    double percentile;     /* 99.99: percent of the values that stay inside */
+    bool one_sided;        /* percentile of the magnitudes */
+    double mmse_range;     /* 0.001: largest share of the values that mmse clips */
+    double outlier_factor; /* 1: weight of clipping in the error that mmse minimizes */
+} mica_method_settings;
+
+typedef mica_range mica_method_fn(const mica_histogram *h, const mica_method_settings *settings);
 
 typedef struct mica_method {
     const char *name;
     mica_method_fn *fn;
     const char *summary;
+    mica_method_settings settings;
 } mica_method;
 
-/* Method called `name` (also "use_<name>"); NULL when there is none. */
+/* Method of that text, an optional "use_" before it: a name of methods.def, or percentile with a number:
+ * percentile9999 and percentile99.99 (the point comes after two digits), percentile_abs99.9. False when there is none; with
+ * percentile, from 50 to 100. */
+bool mica_method_parse(const char *text, mica_method *out);
+/* The same with default settings for names without a number; NULL when there is none. */
 const mica_method *mica_method_find(const char *name);
 const char *const *mica_method_names(size_t *out_count);
+
+mica_range mica_method_run(const mica_method *method, const mica_histogram *h);
 
 /* Thresholds are never below this, so that scales stay usable for dead tensors. */
 #define MICA_MIN_THRESHOLD 1e-5
 
+/* The symmetric threshold within its bounds, with the observed range clipped to it. */
+mica_range mica_range_of(const mica_histogram *h, double threshold);
+
 /* Mean squared error of quantizing with the symmetric threshold t: signed 127 levels, unsigned 255
- * when the histogram has no negative value; values are taken as uniform within a bin. */
+ * when the histogram has no negative value; values are taken as uniform within a piece. */
 double mica_quantization_error(const mica_histogram *h, double t);
+
+/* SQNR in dB that 8-bit quantization with this range is to have: mean square of the values over the mean squared error.
+ * Infinite when there is no error. */
+double mica_predicted_sqnr(const mica_histogram *h, mica_range range, bool asymmetric);
+
+/* Least of f over thresholds: a geometric scan of 97 from `top` down to 1/256 of it, then 129 between the
+ * neighbours of the best, as the errors have shallow local minima. */
+typedef double mica_threshold_cost(const void *user, double t);
+double mica_search_threshold(double top, mica_threshold_cost *cost, const void *user);
+
+#define METHOD(name, summary) mica_method_fn mica_method_##name;
+#include "passes/calibration/methods.def"
 
 #endif

@@ -39,8 +39,32 @@ static mica_histogram *count(const float *x, int64_t n, mrt_pool *pool) {
     return h;
 }
 
+/* The same values, in whatever calls. */
 static void check_same(const mica_histogram *a, const mica_histogram *b) {
-    ck_assert_int_eq(memcmp(a, b, sizeof *a), 0);
+    static mica_histogram parts[2];
+    memcpy(&parts[0], a, sizeof *a);
+    memcpy(&parts[1], b, sizeof *b);
+    for (int i = 0; i < 2; ++i) {
+        parts[i].parts = 0;
+        parts[i].sum_min = parts[i].sum_max = 0;
+    }
+    ck_assert_int_eq(memcmp(&parts[0], &parts[1], sizeof *parts), 0);
+}
+
+/* Counters near 0 against the definition, in long double. */
+static void check_fine(const mica_histogram *h, const float *x, int64_t n) {
+    uint64_t fine[2][MICA_FINE_COUNTERS] = {{0}};
+    const long double w = ldexpl(1.0L, h->exponent);
+    for (int64_t i = 0; i < n; ++i) {
+        const int side = x[i] < 0.0f;
+        const long double m = fabsl((long double)x[i]) / w;
+        for (int k = 0; isfinite(x[i]) && k < MICA_FINE_COUNTERS; ++k) {
+            const long double begin = mica_fine_begin(k);
+            const long double end = k > 0 ? mica_fine_begin(k - 1) : MICA_FINE_PER_OCTAVE;
+            fine[side][k] += side == 0 ? m >= begin && m < end : m > begin && m <= end;
+        }
+    }
+    ck_assert_int_eq(memcmp(fine, h->fine, sizeof fine), 0);
 }
 
 static void check_against_oracle(const float *x, int64_t n) {
@@ -58,6 +82,7 @@ static void check_against_oracle(const float *x, int64_t n) {
         ck_assert_msg(h->bins[i] == bins[i], "bin %d: %llu, expected %llu", i,
                       (unsigned long long)h->bins[i], (unsigned long long)bins[i]);
     }
+    check_fine(h, x, n);
     free(h);
 }
 
@@ -350,11 +375,42 @@ START_TEST(quantiles) {
 }
 END_TEST
 
+START_TEST(fine_variants_agree) {
+    static float x[777];
+    for (int kind = 0; kind < 4; ++kind) {
+        for (int i = 0; i < 777; ++i) {
+            x[i] = wild(kind);
+        }
+        for (int exponent = -100; exponent <= 100; exponent += 20) {
+            uint32_t a[2][MICA_FINE_COUNTERS] = {{0}};
+            uint32_t b[2][MICA_FINE_COUNTERS] = {{0}};
+            mica_fine_count(x, 777, ldexpf(1.0f, -exponent), a);
+            mica_fine_count_portable(x, 777, ldexpf(1.0f, -exponent), b);
+            ck_assert_int_eq(memcmp(a, b, sizeof a), 0);
+        }
+    }
+}
+END_TEST
+
+START_TEST(parts_are_calls) {
+    mica_histogram *h = fresh();
+    const float x[] = {0.5f, -1.0f, 3.0f, 2.0f, 4.0f};
+    mica_histogram_add(h, x, 3, scratch, NULL);
+    mica_histogram_add(h, x + 3, 2, scratch, NULL);
+    ck_assert_uint_eq(h->parts, 2);
+    ck_assert_double_eq(ldexp((double)h->sum_min, -64), -1.0);
+    ck_assert_double_eq(ldexp((double)h->sum_max, -64), 7.0);
+    free(h);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("calibration histogram");
     TCase *tcase = tcase_create("all");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_set_timeout(tcase, 60);
+    tcase_add_test(tcase, fine_variants_agree);
+    tcase_add_test(tcase, parts_are_calls);
     tcase_add_test(tcase, equals_counting_in_one_go);
     tcase_add_test(tcase, order_and_split_do_not_matter);
     tcase_add_loop_test(tcase, variants_agree, 0, 6);
