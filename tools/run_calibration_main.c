@@ -1,20 +1,108 @@
 /* run_calibration: ranges of all tensors from samples. */
+#include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "passes/calibration/calibrate.h"
+#include "passes/calibration/report.h"
 #include "tools/tool.h"
+#include "utils/file.h"
 #include "utils/progress.h"
 #include "utils/strings.h"
 
 static const char *const program = "run_calibration";
 
 typedef struct settings {
-    const char *mlir, *dataset, *data_list, *method, *table;
+    const char *mlir, *dataset, *data_list, *method, *table, *json;
+    double mmse_range, outlier_factor;
     int64_t input_num, threads;
     bool quiet;
 } settings;
+
+static mica_status read_method(const settings *s, mica_method *out, mica_error *err) {
+    if (!mica_method_parse(s->method, out)) {
+        size_t n = 0;
+        const char *const *names = mica_method_names(&n);
+        const char *nearest = mica_nearest(s->method, names, n);
+        mica_strbuf list = {0};
+        for (size_t i = 0; i < n; ++i) {
+            mica_strbuf_printf(&list, "%s%s", i > 0 ? ", " : "", names[i]);
+        }
+        const mica_status status =
+            mica_fail(err, "unknown --cali_method '%s'%s%s (methods: %s; percentile with a number from 50 to 100, as in percentile9999 or percentile_abs99.9)",
+                      s->method, nearest != NULL ? "; nearest is " : "", nearest != NULL ? nearest : "",
+                      mica_strbuf_text(&list));
+        mica_strbuf_free(&list);
+        return status;
+    }
+    if (!(s->mmse_range >= 0.0 && s->mmse_range <= 1.0)) {
+        return mica_fail(err, "--mmse_range %g: expected a share from 0 to 1", s->mmse_range);
+    }
+    if (!(s->outlier_factor > 0.0 && s->outlier_factor <= 1e6)) {
+        return mica_fail(err, "--outlier_factor %g: expected above 0, up to 1e6", s->outlier_factor);
+    }
+    out->settings.mmse_range = s->mmse_range;
+    out->settings.outlier_factor = s->outlier_factor;
+    return MICA_OK;
+}
+
+static int compare_quality(const void *a, const void *b) {
+    const double x = ((const mica_calibration_quality *)a)->symmetric;
+    const double y = ((const mica_calibration_quality *)b)->symmetric;
+    return (x > y) - (x < y);
+}
+
+/* The tensor that loses most, and the middle one. Sorts the qualities. */
+static void print_quality(const mica_statistics *statistics, mica_calibration_quality *q) {
+    size_t worst = 0;
+    for (size_t i = 0; i < statistics->count; ++i) {
+        worst = q[i].symmetric < q[worst].symmetric ? i : worst;
+    }
+    if (statistics->count > 0 && isfinite(q[worst].symmetric)) {
+        const double least = q[worst].symmetric;
+        qsort(q, statistics->count, sizeof *q, compare_quality);
+        printf("predicted SQNR of 8 bits, symmetric: worst %.1f dB in '%s', median %.1f dB\n", least,
+               statistics->tensors[worst].name, q[statistics->count / 2].symmetric);
+    }
+}
+
+static void print_totals(const mica_statistics *statistics) {
+    char arena_text[16];
+    char peak_text[16];
+    printf("%zu tensors from %zu samples in %.2f s (%.1f samples/s), activations %s, peak memory %s\n",
+           statistics->count, statistics->samples, statistics->seconds,
+           (double)statistics->samples / statistics->seconds,
+           mica_human_bytes((uint64_t)statistics->arena_bytes, arena_text),
+           mica_human_bytes(mica_peak_rss_bytes(), peak_text));
+}
+
+static mica_status write_results(const settings *s, const mica_method *method, const mica_statistics *statistics,
+                                 const char *model, mica_error *err) {
+    char name[32] = {0};
+    const char *text = strncasecmp(s->method, "use_", 4) == 0 ? s->method + 4 : s->method;
+    for (size_t i = 0; i < sizeof name - 1 && text[i] != '\0'; ++i) {
+        name[i] = text[i] >= 'a' && text[i] <= 'z' ? (char)(text[i] - 32) : text[i];
+    }
+    const mica_cali_header header = {.model = model, .method = name, .histogram_bins = MICA_HISTOGRAM_BINS,
+                                     .samples = statistics->samples};
+    const int threads = tool_threads(s->threads);
+    mica_cali_table *table = mica_make_table(statistics, method, threads);
+    mica_status status = mica_cali_table_write(table, s->table, &header, err);
+    mica_calibration_quality *q = mica_calibration_qualities(statistics, table, threads);
+    if (status == MICA_OK && s->json != NULL) {
+        mica_strbuf json = {0};
+        mica_calibration_json(statistics, table, q, text, &json);
+        status = mica_write_file_atomic(s->json, mica_strbuf_text(&json), json.len, err);
+        mica_strbuf_free(&json);
+    }
+    print_totals(statistics);
+    print_quality(statistics, q);
+    mica_free(q);
+    mica_cali_table_destroy(table);
+    return status;
+}
 
 static mica_status run(const settings *s, mica_context *context, mica_error *err) {
     if ((s->dataset != NULL) == (s->data_list != NULL)) {
@@ -23,15 +111,12 @@ static mica_status run(const settings *s, mica_context *context, mica_error *err
     if (s->input_num < 0) {
         return mica_fail(err, "--input_num %lld: expected 0 (all) or more", (long long)s->input_num);
     }
-    const mica_method *method = mica_method_find(s->method);
-    if (method == NULL) {
-        size_t n = 0;
-        const char *const *names = mica_method_names(&n);
-        const char *nearest = mica_nearest(s->method, names, n);
-        return mica_fail(err, "unknown --cali_method '%s'%s%s (methods: kl, max, percentile9999, mse)",
-                         s->method, nearest != NULL ? "; nearest is " : "", nearest != NULL ? nearest : "");
-    }
+    mica_method method;
+    MICA_TRY(read_method(s, &method, err));
     MICA_TRY(tool_check_output(s->table, err));
+    if (s->json != NULL) {
+        MICA_TRY(tool_check_output(s->json, err));
+    }
     mica_module *module = tool_read_top(context, s->mlir, "calibration needs", err);
     if (module == NULL) {
         return MICA_FAIL;
@@ -42,25 +127,7 @@ static mica_status run(const settings *s, mica_context *context, mica_error *err
                                                        &statistics, err)
                              : MICA_FAIL;
     if (status == MICA_OK) {
-        char name[32] = {0};
-        for (size_t i = 0; i < sizeof name - 1 && method->name[i] != '\0'; ++i) {
-            name[i] = method->name[i] >= 'a' && method->name[i] <= 'z' ? (char)(method->name[i] - 32)
-                                                                       : method->name[i];
-        }
-        const mica_cali_header header = {.model = mica_path_base(mica_context_arena(context), s->mlir),
-                                         .method = name,
-                                         .histogram_bins = MICA_HISTOGRAM_BINS,
-                                         .samples = statistics.samples};
-        mica_cali_table *table = mica_make_table(&statistics, method, tool_threads(s->threads));
-        status = mica_cali_table_write(table, s->table, &header, err);
-        char arena_text[16];
-        char peak_text[16];
-        printf("%zu tensors from %zu samples in %.2f s (%.1f samples/s), activations %s, peak memory %s\n",
-               mica_cali_table_count(table), statistics.samples, statistics.seconds,
-               (double)statistics.samples / statistics.seconds,
-               mica_human_bytes((uint64_t)statistics.arena_bytes, arena_text),
-               mica_human_bytes(mica_peak_rss_bytes(), peak_text));
-        mica_cali_table_destroy(table);
+        status = write_results(s, &method, &statistics, mica_path_base(mica_context_arena(context), s->mlir), err);
         mica_statistics_free(&statistics);
     }
     mica_dataset_close(dataset);
@@ -80,9 +147,15 @@ int main(int argc, char **argv) {
         {.name = "--input_num", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s.input_num,
          .help = "number of samples; 0: all"},
         {.name = "--cali_method", .kind = MICA_OPT_STRING, .metavar = "METHOD", .default_text = "kl", .dest = &s.method,
-         .help = "kl, max, percentile9999 or mse (also with the prefix use_)"},
+         .help = "kl, kl_v2, max, moving_average, percentile9999 (any number: percentile99.9, percentile_abs99.9), mse, octav, mmse, aciq_gauss, aciq_laplace or joint; also with the prefix use_"},
+        {.name = "--mmse_range", .kind = MICA_OPT_FLOAT, .default_text = "0.001", .dest = &s.mmse_range,
+         .help = "largest share of the values that mmse clips"},
+        {.name = "--outlier_factor", .kind = MICA_OPT_FLOAT, .default_text = "1", .dest = &s.outlier_factor,
+         .help = "weight of clipping against rounding in the error that mmse minimizes"},
         {.name = "--calibration_table", .alias = "-o", .kind = MICA_OPT_STRING, .metavar = "FILE", .required = true,
          .dest = &s.table, .help = "output: one row per tensor: name, threshold, min, max"},
+        {.name = "--json", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.json,
+         .help = "output: range, method and predicted SQNR of every tensor"},
         {.name = "--threads", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s.threads,
          .help = "threads; 0: MICA_NUM_THREADS, else one per core; the table does not depend on it"},
         {.name = "--quiet", .kind = MICA_OPT_FLAG, .dest = &s.quiet, .help = "no progress line"},

@@ -1,0 +1,78 @@
+#include "passes/calibration/report.h"
+
+#include <jansson.h>
+#include <math.h>
+#include <stdlib.h>
+
+#include "utils/arena.h"
+
+typedef struct quality_job {
+    const mica_statistics *statistics;
+    const mica_cali_table *table;
+    mica_calibration_quality *out;
+} quality_job;
+
+static void rate(void *context, int64_t i) {
+    const quality_job *job = context;
+    const mica_tensor_statistics *t = &job->statistics->tensors[i];
+    const mica_cali_row *row = mica_cali_table_get(job->table, t->name);
+    const mica_range range = {row->threshold, row->min, row->max};
+    job->out[i].symmetric = mica_predicted_sqnr(&t->histogram, range, false);
+    job->out[i].asymmetric = mica_predicted_sqnr(&t->histogram, range, true);
+}
+
+mica_calibration_quality *mica_calibration_qualities(const mica_statistics *statistics,
+                                                     const mica_cali_table *table, int threads) {
+    quality_job job = {statistics, table, NULL};
+    job.out = mica_alloc((statistics->count + 1) * sizeof *job.out);
+    mrt_pool *pool = mrt_pool_create(threads);
+    mrt_parallel_for(pool, (int64_t)statistics->count, rate, &job);
+    mrt_pool_destroy(pool);
+    return job.out;
+}
+
+/* JSON has no infinity. */
+static json_t *number(double v) { return isfinite(v) ? json_real(v) : json_null(); }
+
+/* Names need not be UTF-8; JSON must. */
+static json_t *text(const char *s) {
+    json_t *value = json_string(s);
+    if (value == NULL) {
+        char *plain = mica_strdup(s);
+        for (char *c = plain; *c != '\0'; ++c) {
+            *c = (unsigned char)*c > 126 ? '?' : *c;
+        }
+        value = json_string(plain);
+        mica_free(plain);
+    }
+    return value;
+}
+
+static json_t *tensor(const mica_tensor_statistics *t, const mica_cali_row *row,
+                      const mica_calibration_quality *q, const char *method) {
+    const mica_histogram *h = &t->histogram;
+    return json_pack("{s:o, s:s, s:f, s:f, s:f, s:o, s:o, s:{s:f, s:f, s:I, s:I, s:I}}", "name",
+                     text(t->name), "method", t->is_border ? "max" : method, "threshold",
+                     row->threshold, "min", row->min, "max", row->max, "sqnr_db",
+                     number(q->symmetric), "sqnr_db_asymmetric", number(q->asymmetric), "observed",
+                     "min", (double)h->min, "max", (double)h->max, "count", (json_int_t)h->count,
+                     "zeros", (json_int_t)h->zeros, "nonfinite", (json_int_t)h->nonfinite);
+}
+
+void mica_calibration_json(const mica_statistics *statistics, const mica_cali_table *table,
+                           const mica_calibration_quality *qualities, const char *method,
+                           mica_strbuf *out) {
+    json_t *tensors = json_array();
+    for (size_t i = 0; i < statistics->count; ++i) {
+        const mica_tensor_statistics *t = &statistics->tensors[i];
+        json_array_append_new(
+            tensors, tensor(t, mica_cali_table_get(table, t->name), &qualities[i], method));
+    }
+    json_t *all = json_pack("{s:s, s:I, s:o}", "method", method, "samples",
+                            (json_int_t)statistics->samples, "tensors", tensors);
+    char *made = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
+    mica_strbuf_append(out, made);
+    mica_strbuf_append(out, "\n");
+    free(made);
+    json_decref(all);
+}
