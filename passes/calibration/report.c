@@ -2,7 +2,6 @@
 
 #include <jansson.h>
 #include <math.h>
-#include <stdlib.h>
 
 #include "utils/arena.h"
 
@@ -59,6 +58,11 @@ static json_t *tensor(const mica_tensor_statistics *t, const mica_cali_row *row,
                      "zeros", (json_int_t)h->zeros, "nonfinite", (json_int_t)h->nonfinite);
 }
 
+static int append(const char *bytes, size_t n, void *out) {
+    mica_strbuf_appendn(out, bytes, n);
+    return 0;
+}
+
 void mica_calibration_json(const mica_statistics *statistics, const mica_cali_table *table,
                            const mica_calibration_quality *qualities, const char *method,
                            mica_strbuf *out) {
@@ -70,9 +74,7 @@ void mica_calibration_json(const mica_statistics *statistics, const mica_cali_ta
     }
     json_t *all = json_pack("{s:s, s:I, s:o}", "method", method, "samples",
                             (json_int_t)statistics->samples, "tensors", tensors);
-    char *made = json_dumps(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-    mica_strbuf_append(out, made);
+    json_dump_callback(all, append, out, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     mica_strbuf_append(out, "\n");
-    free(made);
     json_decref(all);
 }
