@@ -194,10 +194,13 @@ typedef struct unary_job {
     coefs c;
 } unary_job;
 
+/* Few, so that functions that take long are shared out. */
+enum { TILE = 4096 };
+
 static void unary_tile(void *context, int64_t tile) {
     const unary_job *j = context;
-    const int64_t first = tile * MRT_ELEM_TILE;
-    const int64_t count = mrt_min64(mrt_shape_count(&j->x->shape) - first, MRT_ELEM_TILE);
+    const int64_t first = tile * TILE;
+    const int64_t count = mrt_min64(mrt_shape_count(&j->x->shape) - first, TILE);
     j->fn(mrt_elem_at(j->x, first), mrt_elem_at(j->y, first), count, &j->c);
 }
 
@@ -211,5 +214,5 @@ void mrt_unary_run(const mrt_call *call) {
     mrt_cast_array(MRT_F64, &alpha, j.x->dtype, j.c.alpha, 1);
     mrt_cast_array(MRT_F64, &beta, j.x->dtype, j.c.beta, 1);
     const int64_t count = mrt_shape_count(&j.x->shape);
-    mrt_parallel_for(call->pool, mrt_div_up(count, MRT_ELEM_TILE), unary_tile, &j);
+    mrt_parallel_for(call->pool, mrt_div_up(count, TILE), unary_tile, &j);
 }

@@ -11,7 +11,7 @@
 
 #define CHUNK 512
 #define COLUMNS 64
-#define TILE_FLOATS 16384
+#define TILE_FLOATS 4096
 
 typedef struct softmax_job {
     const float *x;
