@@ -10,6 +10,9 @@ bool mrt_layout_adapt_conv_f32(mrt_derivation *d, mrt_draft *r) {
     const mrt_tensor *w = mrt_layout_info(d, r->in[1]);
     const mrt_conv_params *p = (const void *)r->params;
     const bool depthwise = w->shape.dims[1] == 1 && w->shape.dims[0] == x->shape.dims[1];
+    if (p->group == 1 && w->shape.dims[1] == 1 && w->shape.dims[0] <= 4) {
+        return false; /* one group of a depthwise convolution: has the written order */
+    }
     if (!mrt_layout_is_value(d, r->in[0]) || mrt_layout_is_value(d, r->in[1]) ||
         (r->step->n_in > 2 && mrt_layout_is_value(d, r->in[2])) ||
         (p->group > 1 && w->shape.dims[1] < 4 && !depthwise)) {
