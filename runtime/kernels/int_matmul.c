@@ -5,22 +5,15 @@
  *   (a - za)(b - zb) = a'b' + db a' + da b' + da db,  da = -la - za,  db = -lb - zb,
  * so that a row sum of a' and a column sum of b' take the rest back exactly. */
 #include "runtime/kernels/int_gemm.h"
+#include "runtime/kernels/int_matmul.h"
 #include "runtime/kernels/int_util.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/mrt_clones.h"
 
 #include <string.h>
 
-typedef struct matmul_plan {
-    int64_t batches, rows, depth, columns;
-    int rank;                             /* batch axes */
-    int64_t dims[MRT_MAX_RANK];           /* of y */
-    int64_t stride_a[MRT_MAX_RANK], stride_b[MRT_MAX_RANK]; /* in matrices, 0 = broadcast */
-    int64_t batches_a;                    /* matrices of a */
-} matmul_plan;
-
 typedef struct matmul_job {
-    matmul_plan plan;
+    mrt_matmul_plan plan;
     const mrt_matmul_int_params *params;
     const mrt_int_isa *isa;
     const uint8_t *a, *b;
@@ -36,7 +29,7 @@ typedef struct matmul_job {
 
 /* Batch axes by numpy broadcasting; fills dims and strides. */
 static mrt_status plan_batches(const mrt_tensor *a, const mrt_tensor *b, const mrt_tensor *y,
-                               matmul_plan *plan, mrt_error *err) {
+                               mrt_matmul_plan *plan, mrt_error *err) {
     int64_t step_a = 1;
     int64_t step_b = 1;
     plan->rank = y->shape.rank - 2;
@@ -59,10 +52,11 @@ static mrt_status plan_batches(const mrt_tensor *a, const mrt_tensor *b, const m
         MRT_TRY(mrt_check_dim(y, "y", i, plan->dims[i], err));
     }
     plan->batches_a = step_a;
+    plan->batches_b = step_b;
     return MRT_OK;
 }
 
-static mrt_status make_plan(const mrt_call *call, matmul_plan *plan, mrt_error *err) {
+static mrt_status make_plan(const mrt_call *call, mrt_matmul_plan *plan, mrt_error *err) {
     const mrt_matmul_int_params *p = call->params;
     const mrt_tensor *a = mrt_in(call, 0);
     const mrt_tensor *b = mrt_in(call, 1);
@@ -87,7 +81,7 @@ static mrt_status make_plan(const mrt_call *call, matmul_plan *plan, mrt_error *
     if (mrt_shape_count(&b->shape) == plan->depth * plan->columns && !p->trans_a &&
         plan->batches == plan->batches_a) {
         plan->rows *= plan->batches; /* one right operand for all: one taller product */
-        plan->batches = plan->batches_a = 1;
+        plan->batches = plan->batches_a = plan->batches_b = 1;
         plan->rank = 0;
     }
     return MRT_OK;
@@ -98,7 +92,7 @@ typedef struct matmul_memory {
     size_t base, left, gemm;
 } matmul_memory;
 
-static bool memory_layout(const matmul_plan *p, matmul_memory *m, size_t *out_total) {
+static bool memory_layout(const mrt_matmul_plan *p, matmul_memory *m, size_t *out_total) {
     const int64_t quads = mrt_max64(1, mrt_div_up(p->depth, 4));
     size_t rows = 0;
     if (!mrt_mul_bytes((size_t)p->batches_a, (size_t)p->rows, &rows) || rows > SIZE_MAX / 64 ||
@@ -108,8 +102,11 @@ static bool memory_layout(const matmul_plan *p, matmul_memory *m, size_t *out_to
     m->left = mrt_align64(m->left);
     m->base = mrt_align64(rows * sizeof(int64_t));
     m->gemm = mrt_int_gemm_scratch(p->batches, p->rows, p->columns, quads);
+    size_t tiles = 0;
+    const bool fits = mrt_matmul_tiles_scratch(p, &tiles);
     *out_total = m->base + m->left + m->gemm;
-    return true;
+    *out_total = *out_total > tiles ? *out_total : tiles;
+    return fits;
 }
 
 static mrt_status check_scale_operand(const mrt_tensor *t, const char *name, int64_t columns,
@@ -121,7 +118,7 @@ static mrt_status check_scale_operand(const mrt_tensor *t, const char *name, int
 mrt_status mrt_matmul_int_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
     const mrt_matmul_int_params *p = call->params;
     const mrt_tensor *bias = mrt_in(call, 2);
-    matmul_plan plan = {0};
+    mrt_matmul_plan plan = {0};
     matmul_memory memory;
     MRT_TRY(make_plan(call, &plan, err));
     if (bias) {
@@ -142,18 +139,9 @@ mrt_status mrt_matmul_int_check(const mrt_call *call, size_t *out_scratch, mrt_e
     return MRT_OK;
 }
 
-static int64_t matrix_of(const matmul_plan *plan, const int64_t *stride, int64_t batch) {
-    int64_t at = 0;
-    for (int i = plan->rank - 1; i >= 0; --i) {
-        at += batch % plan->dims[i] * stride[i];
-        batch /= plan->dims[i];
-    }
-    return at;
-}
-
 /* One row of the left operand; returns the sum of the stored values. */
 static int64_t prepare_row(const matmul_job *job, int64_t row) {
-    const matmul_plan *plan = &job->plan;
+    const mrt_matmul_plan *plan = &job->plan;
     const bool turned = job->params->trans_a != 0;
     const int64_t matrix = row / plan->rows;
     const int64_t m = row % plan->rows;
@@ -190,7 +178,7 @@ static void prepare_lane(void *context, int64_t lane) {
 
 static const char *left_rows(const void *context, int64_t batch) {
     const matmul_job *job = context;
-    const int64_t matrix = matrix_of(&job->plan, job->plan.stride_a, batch);
+    const int64_t matrix = mrt_matmul_matrix(&job->plan, job->plan.stride_a, batch);
     return job->left + (size_t)(matrix * job->plan.rows) * job->left_stride;
 }
 
@@ -270,10 +258,10 @@ static void add_column_sums(const matmul_job *job, const mrt_int_panel *p) {
 
 static void pack_right(const void *context, const mrt_int_panel *p) {
     const matmul_job *job = context;
-    const matmul_plan *plan = &job->plan;
+    const mrt_matmul_plan *plan = &job->plan;
     const size_t step = job->isa->layout == MRT_PANEL_I16 ? 8 * MRT_INT_COLUMNS
                                                           : 4 * MRT_INT_COLUMNS;
-    const int64_t matrix = matrix_of(plan, plan->stride_b, p->batch);
+    const int64_t matrix = mrt_matmul_matrix(plan, plan->stride_b, p->batch);
     const uint8_t *b = job->b + matrix * plan->depth * plan->columns;
     char *out = p->out;
     if (job->params->trans_b) {
@@ -307,7 +295,7 @@ static void requant_columns(const int32_t *acc, const int32_t *multiplier, const
 static void finish_row(const void *context, const mrt_int_rows *r) {
     const matmul_job *job = context;
     const mrt_matmul_int_params *p = job->params;
-    const int64_t matrix = matrix_of(&job->plan, job->plan.stride_a, r->batch);
+    const int64_t matrix = mrt_matmul_matrix(&job->plan, job->plan.stride_a, r->batch);
     const int64_t base = job->base[matrix * job->plan.rows + r->row];
     uint8_t *y = job->y + (r->batch * job->plan.rows + r->row) * job->plan.columns + r->column;
     const int64_t at = job->per_column ? r->column : 0;
@@ -373,6 +361,10 @@ void mrt_matmul_int_run(const mrt_call *call) {
     job.signed_b = call->in[1]->dtype == MRT_I8;
     job.per_column = mrt_shape_count(&call->in[3]->shape) > 1;
     job.narrow = is_narrow(&job);
+    if (job.narrow) {
+        mrt_matmul_tiles_run(&job.plan, call);
+        return;
+    }
     if (job.isa->layout == MRT_PANEL_U8) {
         job.da = (job.signed_a ? 0 : 128) - job.params->zero_point_a;
         job.db = (job.signed_b ? -128 : 0) - job.params->zero_point_b;
