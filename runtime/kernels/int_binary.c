@@ -15,7 +15,9 @@ typedef struct binary_job {
     const mrt_binary_int_params *params;
     mrt_tile_sum sum;
     const mrt_tile_isa *isa; /* NULL: multipliers are too large for its loops */
+    mrt_tile_add add;
     bool signed_a, signed_b, is_add;
+    bool adds_bytes; /* `add` holds */
 } binary_job;
 
 static mrt_status check_any(const mrt_call *call, int64_t limit, size_t *out_scratch,
@@ -97,6 +99,10 @@ static void run_row(const binary_job *job, const uint8_t *a, const uint8_t *b, u
     int32_t vb[CHUNK];
     const int64_t step_a = job->walk.col_stride[0];
     const int64_t step_b = job->walk.col_stride[1];
+    if (job->adds_bytes && step_a == 1 && step_b == 1) {
+        job->isa->add(&job->add, a, b, y, count);
+        return;
+    }
     for (int64_t i = 0; i < count; i += CHUNK) {
         const int64_t n = mrt_min64(CHUNK, count - i);
         load(a + i * step_a, step_a, job->signed_a, (int32_t)job->params->zero_point_a, va, n);
@@ -140,6 +146,12 @@ static void run_any(const mrt_call *call, bool is_add) {
         job.sum = (mrt_tile_sum){(int32_t)p->multiplier_a, is_add ? (int32_t)p->multiplier_b : 0,
                                  (int32_t)p->shift,        (int32_t)p->zero_point_out,
                                  (int32_t)p->clamp_min,    (int32_t)p->clamp_max};
+        job.add.flip_a = job.signed_a ? 0x80 : 0;
+        job.add.flip_b = job.signed_b ? 0x80 : 0;
+        job.adds_bytes = is_add && mrt_tile_add_init(&job.sum,
+                                                     (int32_t)p->zero_point_a + job.add.flip_a,
+                                                     (int32_t)p->zero_point_b + job.add.flip_b,
+                                                     &job.add);
     }
     mrt_walk_init(&job.walk, &call->out[0]->shape, call->in, 2);
     mrt_parallel_for(call->pool, job.walk.tiles, run_tile, &job);

@@ -71,6 +71,7 @@ static const mrt_tile_isa scalar_isa = {
     .finish = mrt_tile_scalar_finish,
     .depthwise = mrt_tile_scalar_depthwise,
     .sum = mrt_tile_scalar_sum,
+    .add = mrt_tile_scalar_add,
     .lut = mrt_tile_scalar_lut,
 };
 

@@ -52,6 +52,15 @@ typedef struct mrt_tile_sum {
     int32_t multiplier_a, multiplier_b, shift, zero_point, low, high;
 } mrt_tile_sum;
 
+/* The same for bytes a and b without their zero points, in 32 bits: with multipliers cut into
+ * high * 2^16 + low, floor((H * 2^16 + L) / 2^s) = floor((H + floor(L / 2^16)) / 2^(s - 16)). Zero
+ * points and rounding are in add_high, add_low; |H|, |L| < 2^25, |add_high| <= 2^30. */
+typedef struct mrt_tile_add {
+    int16_t high_a, low_a, high_b, low_b;
+    int32_t add_high, add_low, shift, low, high;
+    uint8_t flip_a, flip_b; /* what makes stored bytes those values: 0x80 for int8 */
+} mrt_tile_add;
+
 /* Depthwise sums of MRT_DEPTHWISE_BLOCK channels: acc[c] = sum over t of w[t][c] * x[tap[t] + c].
  * Taps come in groups of 4, filled up with zero weights and a legal offset; packed weights are
  *   int16 [groups * 2][MRT_DEPTHWISE_BLOCK][2] (MRT_TILE_I16) or
@@ -80,6 +89,8 @@ typedef struct mrt_tile_isa {
     void (*depthwise)(const mrt_tile_depthwise *d, int32_t *acc);
     void (*sum)(const mrt_tile_sum *s, const int32_t *a, const int32_t *b, uint8_t *y,
                 int64_t count);
+    void (*add)(const mrt_tile_add *t, const uint8_t *a, const uint8_t *b, uint8_t *y,
+                int64_t count);
     /* y[i] = table[x[i]], 256 entries; y may be x. */
     void (*lut)(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
 } mrt_tile_isa;
@@ -96,6 +107,10 @@ void mrt_tile_scalar_finish(const mrt_tile_end *e, const int32_t *c, size_t c_st
                             uint8_t *y, size_t y_stride, int columns);
 void mrt_tile_scalar_depthwise(const mrt_tile_depthwise *d, int32_t *acc);
 void mrt_tile_scalar_sum(const mrt_tile_sum *s, const int32_t *a, const int32_t *b, uint8_t *y,
+                         int64_t count);
+/* Zero points are those of the flipped bytes; false when 32 bits do not do. Flips are left alone. */
+bool mrt_tile_add_init(const mrt_tile_sum *s, int32_t zero_a, int32_t zero_b, mrt_tile_add *out);
+void mrt_tile_scalar_add(const mrt_tile_add *t, const uint8_t *a, const uint8_t *b, uint8_t *y,
                          int64_t count);
 void mrt_tile_scalar_lut(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
 
@@ -121,6 +136,10 @@ extern const mrt_tile_isa mrt_tile_isa_avx2;
 extern const mrt_tile_isa mrt_tile_isa_avx512;
 extern const mrt_tile_isa mrt_tile_isa_vnni;
 /* Entries of these rows. */
+void mrt_tile_avx2_add(const mrt_tile_add *t, const uint8_t *a, const uint8_t *b, uint8_t *y,
+                       int64_t count);
+void mrt_tile_avx512_add(const mrt_tile_add *t, const uint8_t *a, const uint8_t *b, uint8_t *y,
+                         int64_t count);
 void mrt_tile_avx2_lut(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
 void mrt_tile_avx512_lut(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
 #endif

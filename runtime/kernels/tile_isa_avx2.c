@@ -191,6 +191,7 @@ const mrt_tile_isa mrt_tile_isa_avx2 = {
     .finish = finish,
     .depthwise = depthwise,
     .sum = sum,
+    .add = mrt_tile_avx2_add,
     .lut = mrt_tile_avx2_lut,
 };
 

@@ -255,6 +255,7 @@ const mrt_tile_isa mrt_tile_isa_avx512 = {
     .finish = finish,
     .depthwise = depthwise_i16,
     .sum = sum,
+    .add = mrt_tile_avx512_add,
     .lut = mrt_tile_avx512_lut,
 };
 
@@ -268,6 +269,7 @@ const mrt_tile_isa mrt_tile_isa_vnni = {
     .finish = finish,
     .depthwise = depthwise_u8,
     .sum = sum,
+    .add = mrt_tile_avx512_add,
     .lut = mrt_tile_avx512_lut,
 };
 

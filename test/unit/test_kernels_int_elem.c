@@ -65,7 +65,7 @@ static void check_binary(const broadcast_case *c, bool is_add) {
     if (is_add) {
         p.multiplier_a = rnd_in(-((int64_t)1 << 31), (int64_t)1 << 31);
         p.multiplier_b = rnd() % 4 ? rnd_in(1, 1 << 30) : (int64_t)1 << 46;
-        p.shift = rnd_in(28, 34);
+        p.shift = rnd() % 2 ? rnd_in(28, 34) : rnd_in(0, 48);
     } else {
         p.multiplier_a = rnd() % 2 ? 1 << 30 : rnd_in(1 << 30, INT32_MAX);
         p.shift = rnd_in(30, 40);
