@@ -17,6 +17,8 @@ enum {
     PARALLEL_MINIMUM = 1 << 16,
 };
 
+_Static_assert(sizeof(mica_histogram) <= 16384, "memory of a tensor");
+
 /* What was counted since the last time it was moved into a histogram. */
 typedef struct lane {
     uint16_t ways[WAYS][BINS]; /* all 0 between the calls */

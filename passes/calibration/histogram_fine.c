@@ -42,22 +42,31 @@ MRT_CLONES void mica_fine_count_portable(const float *x, int n, float inverse,
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-/* The values below the limit are few in most tensors: they are packed, then counted one by one. */
+/* Numbers of 16 counters at once; those of values that have one are packed, then counted. */
 __attribute__((target("avx512f,popcnt"))) static void
 fine_count_avx512(const float *x, int n, float inverse, uint32_t fine[2][MICA_FINE_COUNTERS]) {
-    float kept[GROUP];
-    const __m512 limit = _mm512_set1_ps(MICA_FINE_PER_OCTAVE / inverse);
+    uint32_t kept[GROUP];
+    uint32_t *counters = fine[0];
     const __m512 zero = _mm512_setzero_ps();
+    const __m512i top = _mm512_set1_epi32((int)((FOUR_BITS - 1) >> SHIFT));
+    const __m512i limit = _mm512_set1_epi32(MICA_FINE_COUNTERS);
     for (int i = 0; i < n; i += GROUP) {
         const __mmask16 in = n - i < GROUP ? (__mmask16)((1u << (n - i)) - 1) : 0xffff;
         const __m512 v = _mm512_maskz_loadu_ps(in, x + i);
-        __mmask16 near = _mm512_mask_cmp_ps_mask(in, _mm512_abs_ps(v), limit, _CMP_LE_OQ);
-        near = _mm512_mask_cmp_ps_mask(near, v, zero, _CMP_NEQ_OQ);
-        if (near != 0) {
-            _mm512_storeu_ps(kept, _mm512_maskz_compress_ps(near, v));
-            for (int k = 0; k < __builtin_popcount(near); ++k) {
-                count_one(kept[k], inverse, fine);
-            }
+        const __m512 t = _mm512_mul_ps(_mm512_abs_ps(v), _mm512_set1_ps(inverse));
+        const __mmask16 negative = _mm512_cmp_ps_mask(v, zero, _CMP_LT_OQ);
+        __m512i bits = _mm512_castps_si512(t);
+        const __mmask16 seen = _mm512_mask_test_epi32_mask(in, bits, bits);
+        bits = _mm512_mask_sub_epi32(bits, negative, bits, _mm512_set1_epi32(1));
+        __m512i index = _mm512_sub_epi32(top, _mm512_srli_epi32(bits, SHIFT));
+        const __mmask16 near = _mm512_mask_cmplt_epu32_mask(seen, index, limit);
+        if (near == 0) {
+            continue;
+        }
+        index = _mm512_mask_add_epi32(index, negative, index, limit);
+        _mm512_storeu_si512(kept, _mm512_maskz_compress_epi32(near, index));
+        for (int k = 0; k < __builtin_popcount(near); ++k) {
+            ++counters[kept[k]];
         }
     }
 }
