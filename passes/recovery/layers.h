@@ -1,0 +1,71 @@
+/* What the steps share: layers with constant filters, moments of their inputs, quantized runs. */
+#ifndef MICA_RECOVERY_LAYERS_H
+#define MICA_RECOVERY_LAYERS_H
+
+#include "passes/recovery/recovery.h"
+#include "runtime/mrt_exec.h"
+
+/* A Conv of two spatial axes or a MatMul with a constant matrix. Row o has `per` weights; element k of
+ * row o lies at o * row_step + k * step. */
+typedef struct mica_layer {
+    mica_op *op;
+    const float *filter;
+    const float *bias; /* per row, or NULL */
+    int64_t groups, rows, per, row_step, step;
+    bool is_conv;
+    int64_t kernel[2], strides[2], pads[2], dilations[2], in_dims[4], out_dims[4];
+    /* Moments of the inputs of a row, per group: sums over positions of x x' (lower triangle, rows of
+     * `per`) and of x. */
+    float *squares;
+    double *sums;
+    int64_t count;
+} mica_layer;
+
+typedef struct mica_layers {
+    mica_layer *list;
+    size_t count;
+} mica_layers;
+
+void mica_layers_find(mica_module *module, mica_layers *out);
+void mica_layers_free(mica_layers *layers);
+
+/* Runs the float model over samples [0, samples) and fills the moments of every layer: sums, and with
+ * `with_squares` the products too. */
+mica_status mica_layers_moments(mica_module *module, mica_layers *layers, const mica_dataset *dataset,
+                                size_t samples, bool with_squares, int threads, bool quiet, mica_error *err);
+
+/* Replaces the constant behind a value by `data` of the same shape. */
+void mica_set_constant(mica_module *module, const mica_value *value, const float *data);
+
+/* What a step works with. */
+typedef struct mica_recovery_job {
+    const mica_recovery_options *options;
+    const mica_dataset *dataset;
+    const mica_cali_table *table;
+    size_t trained; /* samples [0, trained) may be used */
+    mica_layers *layers; /* of the module given to the step; with moments when asked for */
+} mica_recovery_job;
+
+/* Changes constants of `module`; *changed: ops. */
+typedef mica_status mica_step_fn(mica_module *module, const mica_recovery_job *job, size_t *changed,
+                                 mica_error *err);
+#define STEP(name, fn, moments, ranges, summary) mica_step_fn fn;
+#include "passes/recovery/recovery.def"
+#undef STEP
+
+/* Scale that the input of an op gets from the table; 0 without a row. */
+double mica_input_scale(const mica_recovery_job *job, const mica_value *value);
+
+/* A module that runs: float, or lowered to INT8 with the table. */
+typedef struct mica_runner mica_runner;
+mica_runner *mica_runner_open(mica_module *module, const mica_cali_table *table,
+                              const mica_recovery_options *options, mica_error *err);
+void mica_runner_close(mica_runner *runner);
+/* observer may be NULL. */
+mica_status mica_runner_run(mica_runner *runner, const mica_dataset *dataset, size_t sample,
+                            mrt_observer_fn *observer, void *user, mica_error *err);
+const mrt_plan *mica_runner_plan(const mica_runner *runner);
+/* Output i after a run. */
+const mrt_tensor *mica_runner_output(mica_runner *runner, int32_t i);
+
+#endif

@@ -1,0 +1,47 @@
+/* Recovery: changes of a top module's weights that make its INT8 form better.
+ *
+ * Every step works on a copy. Samples that no step has seen (the last quarter) run through the float
+ * model and through the quantized copy; the copy replaces the module only when its output error
+ * falls. Steps that need no new ranges leave the table as it is. */
+#ifndef MICA_RECOVERY_H
+#define MICA_RECOVERY_H
+
+#include "dialects/processors.h"
+#include "passes/calibration/calibrate.h"
+#include "passes/calibration/dataset.h"
+
+typedef struct mica_recovery_options {
+    const mica_processor *processor;
+    const mica_method *method; /* makes the table again when a step moves ranges */
+    bool asymmetric;
+    bool wanted[8]; /* per row of recovery.def */
+    int threads;
+    bool quiet;
+} mica_recovery_options;
+
+/* What became of one step. */
+typedef struct mica_recovery_row {
+    const char *name;
+    double before, after; /* SQNR of the outputs on held-back samples, dB */
+    double seconds;
+    size_t changed;       /* ops whose constants differ */
+    bool kept;
+} mica_recovery_row;
+
+typedef struct mica_recovery_report {
+    mica_recovery_row rows[8];
+    size_t count, trained, held_back; /* samples */
+} mica_recovery_report;
+
+/* Steps of the table, in their order; the option that asks for step i. */
+size_t mica_recovery_steps(void);
+const char *mica_recovery_name(size_t i);
+
+/* Runs the wanted steps over `module` (uncalibrated). *table, made by options->method from all
+ * samples, is replaced when a kept step moves ranges. Needs at least two samples. The result does not
+ * depend on the number of threads. */
+mica_status mica_recover(mica_module *module, const mica_dataset *dataset,
+                         const mica_recovery_options *options, mica_cali_table **table,
+                         mica_recovery_report *report, mica_error *err);
+
+#endif
