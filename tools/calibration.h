@@ -1,0 +1,47 @@
+/* run_calibration in parts: what they share. Each part checks its options before any work
+ * (calibration_read_*) and does its work later on the job. */
+#ifndef MICA_TOOLS_CALIBRATION_H
+#define MICA_TOOLS_CALIBRATION_H
+
+#include "passes/calibration/calibrate.h"
+#include "passes/recovery/recovery.h"
+
+/* The command line. */
+typedef struct calibration_settings {
+    const char *mlir, *dataset, *data_list, *method, *table, *json;
+    double mmse_range, outlier_factor;
+    const char *processor, *recovered;
+    int64_t input_num, threads, finetune_level;
+    bool processor_given; /* else it has its default */
+    bool quiet, correct, asymmetric;
+} calibration_settings;
+
+/* One call of the command. What is not known yet is NULL or zero. */
+typedef struct calibration_job {
+    const calibration_settings *settings;
+    mica_arena *arena;
+    int threads;
+    mica_method method;                /* calibration_read_method */
+    const mica_processor *processor;   /* calibration_read_processor */
+    mica_recovery_options recovery;    /* calibration_read_recovery */
+    bool recovers;                     /* a recovery step is wanted */
+    const char *recovered, *recovered_weights; /* files that recovery writes */
+    mica_module *module;               /* top; replaced by recovery */
+    mica_dataset *dataset;
+    mica_statistics statistics;
+    mica_cali_table *table;
+} calibration_job;
+
+/* --cali_method and what belongs to it. */
+mica_status calibration_read_method(calibration_job *job, mica_error *err);
+/* --processor: fails when it is unknown. */
+mica_status calibration_read_processor(calibration_job *job, mica_error *err);
+/* Options of the recovery; needs the processor and the method. */
+mica_status calibration_read_recovery(calibration_job *job, mica_error *err);
+
+/* Changes module and table, writes the changed module. */
+mica_status calibration_recover(calibration_job *job, mica_error *err);
+/* Writes --calibration_table and --json, prints the totals. */
+mica_status calibration_write(const calibration_job *job, mica_error *err);
+
+#endif

@@ -1,0 +1,78 @@
+/* run_calibration: recovery of the accuracy that INT8 costs. */
+#include <stdio.h>
+#include <string.h>
+
+#include "tools/calibration.h"
+#include "tools/tool.h"
+#include "utils/strings.h"
+
+/* Which steps of recovery.def the options ask for; false: none. */
+static bool wanted_steps(const calibration_settings *s, mica_recovery_options *options) {
+    bool any = false;
+    for (size_t i = 0; i < mica_recovery_steps(); ++i) {
+        const char *name = mica_recovery_name(i);
+        options->wanted[i] = (s->correct && strcmp(name, "bias_correction") == 0) ||
+                             (s->finetune_level > 0 && strcmp(name, "weight_rounding") == 0);
+        any = any || options->wanted[i];
+    }
+    return any;
+}
+
+/* The changed module goes beside the old one, which stays as it is. */
+static mica_status read_paths(calibration_job *job, mica_error *err) {
+    const char *path = job->settings->recovered;
+    if (path == NULL) {
+        const char *mlir = job->settings->mlir;
+        const size_t n = strlen(mlir) - (mica_ends_with(mlir, ".mlir") ? 5 : 0);
+        path = mica_arena_printf(job->arena, "%.*s_recovered.mlir", (int)n, mlir);
+    } else if (!mica_ends_with(path, ".mlir")) {
+        return mica_fail(err, "--recovered '%s': expected a name that ends in .mlir", path);
+    }
+    job->recovered = path;
+    job->recovered_weights =
+        mica_arena_printf(job->arena, "%.*s_weights.npz", (int)(strlen(path) - 5), path);
+    MICA_TRY(tool_check_output(job->recovered, err));
+    return tool_check_output(job->recovered_weights, err);
+}
+
+mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
+    const calibration_settings *s = job->settings;
+    job->recovery = (mica_recovery_options){.processor = job->processor, .method = &job->method,
+                                            .asymmetric = s->asymmetric, .threads = job->threads,
+                                            .quiet = s->quiet};
+    if (s->finetune_level < 0 || s->finetune_level > 1) {
+        return mica_fail(err, "--finetune_level %lld: expected 0 (off) or 1 (layer by layer)",
+                         (long long)s->finetune_level);
+    }
+    job->recovers = wanted_steps(s, &job->recovery);
+    if (!job->recovers) {
+        const char *idle = s->recovered != NULL ? "--recovered"
+                           : s->asymmetric      ? "--asymmetric"
+                           : s->processor_given ? "--processor"
+                                                : NULL;
+        return idle == NULL ? MICA_OK
+                            : mica_fail(err, "%s has no effect without --finetune_level or --bc", idle);
+    }
+    if (!mica_processor_has_mode(job->processor, MICA_MODE_INT8)) {
+        return mica_fail(err, "processor %s has no INT8 to recover for", s->processor);
+    }
+    return read_paths(job, err);
+}
+
+static void print_recovery(const mica_recovery_report *report) {
+    printf("recovery: learned from %zu samples, checked on %zu others\n", report->trained, report->held_back);
+    for (size_t i = 0; i < report->count; ++i) {
+        const mica_recovery_row *row = &report->rows[i];
+        printf("  %-20s %4zu ops  %6.2f -> %6.2f dB  %s (%.1f s)\n", row->name, row->changed, row->before,
+               row->after, row->kept ? "kept" : row->changed > 0 ? "undone" : "nothing to do", row->seconds);
+    }
+}
+
+mica_status calibration_recover(calibration_job *job, mica_error *err) {
+    mica_recovery_report report;
+    MICA_TRY(mica_recover(job->module, job->dataset, &job->recovery, &job->table, &report, err));
+    print_recovery(&report);
+    MICA_TRY(tool_save_module(job->module, job->recovered, job->recovered_weights, NULL, err));
+    printf("wrote %s; give it to model_deploy together with the table\n", job->recovered);
+    return MICA_OK;
+}

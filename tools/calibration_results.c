@@ -1,0 +1,70 @@
+/* run_calibration: the table, its JSON and the summary. */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+#include "passes/calibration/report.h"
+#include "tools/calibration.h"
+#include "tools/tool.h"
+#include "utils/file.h"
+#include "utils/progress.h"
+#include "utils/strings.h"
+
+static int compare_quality(const void *a, const void *b) {
+    const double x = ((const mica_calibration_quality *)a)->symmetric;
+    const double y = ((const mica_calibration_quality *)b)->symmetric;
+    return (x > y) - (x < y);
+}
+
+/* The tensor that loses most, and the middle one. Sorts the qualities. */
+static void print_quality(const mica_statistics *statistics, mica_calibration_quality *q) {
+    size_t worst = 0;
+    for (size_t i = 0; i < statistics->count; ++i) {
+        worst = q[i].symmetric < q[worst].symmetric ? i : worst;
+    }
+    if (statistics->count > 0 && isfinite(q[worst].symmetric)) {
+        const double least = q[worst].symmetric;
+        qsort(q, statistics->count, sizeof *q, compare_quality);
+        printf("predicted SQNR of 8 bits, symmetric: worst %.1f dB in '%s', median %.1f dB\n", least,
+               statistics->tensors[worst].name, q[statistics->count / 2].symmetric);
+    }
+}
+
+static void print_totals(const mica_statistics *statistics) {
+    char arena_text[16];
+    char peak_text[16];
+    printf("%zu tensors from %zu samples in %.2f s (%.1f samples/s), activations %s, peak memory %s\n",
+           statistics->count, statistics->samples, statistics->seconds,
+           (double)statistics->samples / statistics->seconds,
+           mica_human_bytes((uint64_t)statistics->arena_bytes, arena_text),
+           mica_human_bytes(mica_peak_rss_bytes(), peak_text));
+}
+
+mica_status calibration_write(const calibration_job *job, mica_error *err) {
+    const calibration_settings *s = job->settings;
+    const mica_statistics *statistics = &job->statistics;
+    char name[32] = {0};
+    const char *text = strncasecmp(s->method, "use_", 4) == 0 ? s->method + 4 : s->method;
+    for (size_t i = 0; i < sizeof name - 1 && text[i] != '\0'; ++i) {
+        name[i] = text[i] >= 'a' && text[i] <= 'z' ? (char)(text[i] - 32) : text[i];
+    }
+    const mica_cali_header header = {.model = mica_path_base(job->arena, s->mlir), .method = name,
+                                     .histogram_bins = MICA_HISTOGRAM_BINS,
+                                     .samples = statistics->samples};
+    MICA_TRY(mica_cali_table_write(job->table, s->table, &header, err));
+    mica_calibration_quality *q = mica_calibration_qualities(statistics, job->table, job->threads);
+    mica_status status = MICA_OK;
+    if (s->json != NULL) {
+        mica_strbuf json = {0};
+        mica_calibration_json(statistics, job->table, q, text, &json);
+        status = mica_write_file_atomic(s->json, mica_strbuf_text(&json), json.len, err);
+        mica_strbuf_free(&json);
+    }
+    if (status == MICA_OK) {
+        print_totals(statistics);
+        print_quality(statistics, q);
+    }
+    mica_free(q);
+    return status;
+}
