@@ -184,6 +184,14 @@ typedef struct mrt_binary_int_params {
     int64_t clamp_min, clamp_max;
 } mrt_binary_int_params;
 
+/* softmax_int: table[d] = exp(-d * scale of x) * 2^MRT_SOFTMAX_BITS for d < 16, then the same for multiples of
+ * 16; multiplier and shift are 1 / scale of
+ * y, the shift with MRT_SOFTMAX_BITS added. */
+enum { MRT_SOFTMAX_BITS = 22 };
+typedef struct mrt_softmax_int_params {
+    int64_t multiplier, shift, zero_point_out;
+} mrt_softmax_int_params;
+
 /* grid_sample_f32: names of ONNX GridSample-20. */
 enum { MRT_SAMPLE_NEAREST, MRT_SAMPLE_LINEAR, MRT_SAMPLE_CUBIC };
 enum { MRT_SAMPLE_ZEROS, MRT_SAMPLE_BORDER, MRT_SAMPLE_REFLECTION };

@@ -63,9 +63,13 @@ static bool vanishes(mica_lowering *l, const mica_op *op, mica_type out) {
  * sides and an 8-bit rounding (residual sums before a layer norm, masks before a softmax). */
 static bool feeds_only_float(const mica_op *op) {
     const mica_use *use = op->results[0].first_use;
-    for (; use != NULL && mica_lower_hook(use->user) == mica_lower_float; use = use->next) {
+    for (; use != NULL; use = use->next) {
+        mica_lower_fn *hook = mica_lower_hook(use->user);
+        if (hook != mica_lower_float && hook != mica_lower_softmax) {
+            return false; /* softmax has an integer form only behind integers */
+        }
     }
-    return use == NULL && op->results[0].first_use != NULL;
+    return op->results[0].first_use != NULL;
 }
 
 static const char *tpu_name(mica_lowering *l, const mica_op *op) {

@@ -29,6 +29,9 @@ typedef struct mica_lowering {
 typedef mica_status mica_lower_fn(mica_lowering *l, const mica_op *op, mica_mode mode);
 mica_lower_fn *mica_lower_hook(const mica_op *op);
 
+/* The mode that the options ask for. */
+mica_mode mica_lower_mode_of(const mica_lowering *l, const mica_op *op);
+
 /* Lowers `op` in the processor's float mode instead and records why. */
 mica_status mica_lower_fallback(mica_lowering *l, const mica_op *op, const char *reason);
 

@@ -38,7 +38,7 @@ mica_status mica_lowering_check(const mica_lowering_options *options, mica_error
 }
 
 /* A fused location stands for several results or several source ops: any of its names counts. */
-static mica_mode mode_of(const mica_lowering *l, const mica_op *op) {
+mica_mode mica_lower_mode_of(const mica_lowering *l, const mica_op *op) {
     mica_mode mode = l->options->mode;
     if (l->options->qtable == NULL) {
         return mode;
@@ -83,7 +83,7 @@ static mica_status lower_op(mica_lowering *l, const mica_op *op) {
         return mica_emit_error(l->context, op->loc, "'%s' op has no lowering to the tpu dialect",
                                op->name);
     }
-    mica_mode mode = mode_of(l, op);
+    mica_mode mode = mica_lower_mode_of(l, op);
     const char *reason = NULL;
     if (l->is_cut && mica_ptr_map_get_pointer(&l->front, op) == NULL) {
         const bool has_f32 = mica_processor_has_mode(l->options->processor, MICA_MODE_F32);

@@ -63,4 +63,8 @@ void ref_int_pool_run(const ref_int_pool *r, int32_t *y);
 void ref_int_resize(const int32_t *x, int64_t in_h, int64_t in_w, int64_t out_h, int64_t out_w,
                     int align_corners, int32_t *y);
 
+/* softmax-int of one row; table[32] as the rule has it. */
+void ref_int_softmax(const int32_t *x, int64_t size, const int32_t *table, int64_t multiplier,
+                     int shift, int32_t zero_point, int32_t high, int32_t *y);
+
 #endif
