@@ -69,3 +69,11 @@ func.func @lut_float(%x: tensor<2xf32>, %t: tensor<256xi8>) {
   %1 = "tpu.Lut"(%x, %t) : (tensor<2xf32>, tensor<256xi8>) -> tensor<2xi8>
   return
 }
+
+// -----
+
+func.func @softmax_axis(%x: tensor<2x3x!quant.uniform<i8:f32, 0.5>>) {
+  // expected-error@+1 {{'tpu.Softmax' op expects the last axis and no logarithm in its integer form}}
+  %1 = "tpu.Softmax"(%x) {axis = 0 : i64, multiplier = array<i64: 1>, rshift = array<i64: 1>} : (tensor<2x3x!quant.uniform<i8:f32, 0.5>>) -> tensor<2x3x!quant.uniform<u8:f32, 0.5>>
+  return
+}
