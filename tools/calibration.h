@@ -10,10 +10,10 @@
 typedef struct calibration_settings {
     const char *mlir, *dataset, *data_list, *method, *table, *json;
     double mmse_range, outlier_factor;
-    const char *processor, *recovered;
+    const char *processor, *recovered, *cache;
     int64_t input_num, threads, finetune_level;
     bool processor_given; /* else it has its default */
-    bool quiet, correct, asymmetric;
+    bool quiet, correct, asymmetric, resume, per_channel;
 } calibration_settings;
 
 /* One call of the command. What is not known yet is NULL or zero. */
@@ -29,6 +29,8 @@ typedef struct calibration_job {
     mica_module *module;               /* top; replaced by recovery */
     mica_dataset *dataset;
     mica_statistics statistics;
+    const char *cache; /* file; NULL: none */
+    bool cached;       /* the statistics came from it */
     mica_cali_table *table;
 } calibration_job;
 
@@ -39,6 +41,11 @@ mica_status calibration_read_processor(calibration_job *job, mica_error *err);
 /* Options of the recovery; needs the processor and the method. */
 mica_status calibration_read_recovery(calibration_job *job, mica_error *err);
 
+/* --cache, --resume. */
+mica_status calibration_read_cache(calibration_job *job, mica_error *err);
+
+/* Statistics of all samples, from the cache where it fits; writes the cache. */
+mica_status calibration_collect(calibration_job *job, mica_error *err);
 /* Changes module and table, writes the changed module. */
 mica_status calibration_recover(calibration_job *job, mica_error *err);
 /* Writes --calibration_table and --json, prints the totals. */

@@ -31,14 +31,19 @@ static void print_quality(const mica_statistics *statistics, mica_calibration_qu
     }
 }
 
-static void print_totals(const mica_statistics *statistics) {
+static void print_totals(const calibration_job *job) {
+    const mica_statistics *statistics = &job->statistics;
     char arena_text[16];
     char peak_text[16];
-    printf("%zu tensors from %zu samples in %.2f s (%.1f samples/s), activations %s, peak memory %s\n",
-           statistics->count, statistics->samples, statistics->seconds,
-           (double)statistics->samples / statistics->seconds,
-           mica_human_bytes((uint64_t)statistics->arena_bytes, arena_text),
-           mica_human_bytes(mica_peak_rss_bytes(), peak_text));
+    mica_human_bytes((uint64_t)statistics->arena_bytes, arena_text);
+    mica_human_bytes(mica_peak_rss_bytes(), peak_text);
+    printf("%zu tensors from %zu samples ", statistics->count, statistics->samples);
+    if (job->cached) {
+        printf("of the cache '%s', peak memory %s\n", job->cache, peak_text);
+    } else {
+        printf("in %.2f s (%.1f samples/s), activations %s, peak memory %s\n", statistics->seconds,
+               (double)statistics->samples / statistics->seconds, arena_text, peak_text);
+    }
 }
 
 mica_status calibration_write(const calibration_job *job, mica_error *err) {
@@ -62,7 +67,7 @@ mica_status calibration_write(const calibration_job *job, mica_error *err) {
         mica_strbuf_free(&json);
     }
     if (status == MICA_OK) {
-        print_totals(statistics);
+        print_totals(job);
         print_quality(statistics, q);
     }
     mica_free(q);

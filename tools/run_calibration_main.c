@@ -16,13 +16,16 @@ static mica_status read_options(calibration_job *job, mica_error *err) {
     MICA_TRY(calibration_read_method(job, err));
     MICA_TRY(calibration_read_processor(job, err));
     MICA_TRY(calibration_read_recovery(job, err));
+    MICA_TRY(calibration_read_cache(job, err));
     MICA_TRY(tool_check_output(s->table, err));
+    if (s->per_channel && s->json == NULL && s->cache == NULL) {
+        return mica_fail(err, "--per_channel_activation has no effect without --json or --cache");
+    }
     return s->json != NULL ? tool_check_output(s->json, err) : MICA_OK;
 }
 
 static mica_status work(calibration_job *job, mica_error *err) {
-    const calibration_settings *s = job->settings;
-    MICA_TRY(mica_collect_statistics(job->module, job->dataset, job->threads, s->quiet, &job->statistics, err));
+    MICA_TRY(calibration_collect(job, err));
     job->table = mica_make_table(&job->statistics, &job->method, job->threads);
     MICA_TRY(job->recovers ? calibration_recover(job, err) : MICA_OK);
     return calibration_write(job, err);
@@ -65,6 +68,12 @@ int main(int argc, char **argv) {
          .dest = &s.table, .help = "output: one row per tensor: name, threshold, min, max"},
         {.name = "--json", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.json,
          .help = "output: range, method and predicted SQNR of every tensor"},
+        {.name = "--per_channel_activation", .kind = MICA_OPT_FLAG, .dest = &s.per_channel,
+         .help = "statistics of each channel of the activations in --json (the ranges stay per tensor)"},
+        {.name = "--cache", .kind = MICA_OPT_STRING, .metavar = "FILE|DIR", .dest = &s.cache,
+         .help = "statistics of the samples: read when they fit model, samples and options, else written; in a folder: <mlir_file>.statistics"},
+        {.name = "--resume", .kind = MICA_OPT_FLAG, .dest = &s.resume,
+         .help = "go on with the pass whose unfinished statistics the cache holds"},
         {.name = "--finetune_level", .kind = MICA_OPT_INT, .metavar = "0|1", .default_text = "0",
          .dest = &s.finetune_level,
          .help = "recovery: 1: weights rounded for the least output error of each layer"},

@@ -1,5 +1,6 @@
 #include "passes/calibration/calibrate.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
@@ -25,15 +26,18 @@ typedef struct lane {
     const char *bad; /* first tensor of this sample with values that are not finite */
     uint64_t n_bad;
     bool spoiled; /* they reached a network output */
+    size_t group; /* of this sample */
     struct pass *pass;
 } lane;
 
 typedef struct pass {
     const mrt_plan *plan;
     const mica_dataset *dataset;
+    const mica_collect_options *options;
     int32_t *slots; /* index of the statistics of every tensor of the plan, or -1 */
     lane *lanes;
     int n_lanes;
+    double deadline;    /* no lane takes another sample after that moment */
     atomic_size_t next; /* sample to take */
     atomic_bool failed; /* no lane takes another sample */
     pthread_mutex_t lock;
@@ -58,23 +62,41 @@ static void observe(void *user, int32_t id, const mrt_tensor *tensor) {
         return;
     }
     mica_tensor_statistics *t = &l->tensors[slot];
-    const uint64_t before = t->histogram.nonfinite;
-    mica_histogram_add(&t->histogram, tensor->data, mrt_shape_count(&tensor->shape), l->scratch,
-                       l->pool);
-    if (t->histogram.nonfinite == before) {
+    mica_histogram *h = t->groups != NULL ? &t->groups[l->group] : &t->histogram;
+    const uint64_t before = h->nonfinite;
+    mica_histogram_add(h, tensor->data, mrt_shape_count(&tensor->shape), l->scratch, l->pool);
+    if (t->n_channels > 0) {
+        mica_channels_add(t, tensor);
+    }
+    if (h->nonfinite == before) {
         return;
     }
     if (l->bad == NULL) {
         l->bad = t->name;
-        l->n_bad = t->histogram.nonfinite - before;
+        l->n_bad = h->nonfinite - before;
     }
     l->spoiled = l->spoiled || t->is_border;
 }
 
-static mica_tensor_statistics *copy_of(const mica_statistics *statistics) {
-    mica_tensor_statistics *tensors = mica_alloc((statistics->count + 1) * sizeof *tensors);
-    memcpy(tensors, statistics->tensors, statistics->count * sizeof *tensors);
-    return tensors;
+/* Tensors evenly over the network that keep their groups of samples apart. */
+static void choose_grouped(const pass *p, mica_statistics *out) {
+    size_t n = 0;
+    size_t *ids = mica_alloc((out->count + 1) * sizeof *ids);
+    for (int32_t id = 0; id < p->plan->n_tensors; ++id) {
+        const int32_t slot = p->slots[id];
+        if (slot >= 0 && p->plan->tensors[id].alias_of < 0 && !out->tensors[slot].is_border) {
+            ids[n++] = (size_t)slot;
+        }
+    }
+    const size_t taken = n < MICA_GROUPED_TENSORS ? n : MICA_GROUPED_TENSORS;
+    for (size_t i = 0; i < taken; ++i) {
+        mica_tensor_statistics *t = &out->tensors[ids[i * n / taken]];
+        t->groups = mica_alloc(MICA_SAMPLE_GROUPS * sizeof *t->groups);
+        for (int g = 0; g < MICA_SAMPLE_GROUPS; ++g) {
+            mica_histogram_init(&t->groups[g]);
+        }
+    }
+    mica_free(ids);
 }
 
 /* Empty statistics of every tensor that is observed. */
@@ -97,6 +119,12 @@ static void make_slots(pass *p, mica_statistics *out) {
         slot->name = t->info.name;
         slot->is_border = t->kind == MRT_INPUT || t->is_output;
         mica_histogram_init(&slot->histogram);
+        if (p->options->per_channel) {
+            mica_channels_make(slot, &t->info.shape);
+        }
+    }
+    if (p->options->groups) {
+        choose_grouped(p, out);
     }
 }
 
@@ -119,6 +147,7 @@ static mica_status run_sample(lane *l, size_t i, mica_error *err) {
     const pass *p = l->pass;
     MICA_TRY(mica_dataset_read(p->dataset, i, l->inputs, (size_t)p->plan->n_inputs, err));
     l->bad = NULL;
+    l->group = i % MICA_SAMPLE_GROUPS;
     mrt_exec_run(l->exec, observe, l);
     /* Infinities that stay inside (masks, padding of maxima) are part of the model. */
     if (l->spoiled) {
@@ -132,7 +161,7 @@ static mica_status run_sample(lane *l, size_t i, mica_error *err) {
 static void run_lane(void *context, int64_t index) {
     pass *p = context;
     const size_t samples = mica_dataset_count(p->dataset);
-    while (!atomic_load(&p->failed)) {
+    do {
         const size_t i = atomic_fetch_add(&p->next, 1);
         if (i >= samples) {
             return;
@@ -147,7 +176,7 @@ static void run_lane(void *context, int64_t index) {
         }
         mica_progress_step(&p->progress, 1);
         pthread_mutex_unlock(&p->lock);
-    }
+    } while (!atomic_load(&p->failed) && mica_seconds() < p->deadline);
 }
 
 /* As many lanes as threads, unless their activations would take too much memory. */
@@ -170,7 +199,7 @@ static mica_status make_lanes(pass *p, const mica_statistics *out, int threads, 
             return mica_fail(err, "%s", error.text);
         }
         mrt_exec_observe_any_order(l->exec, true);
-        l->tensors = i == 0 ? out->tensors : copy_of(out);
+        l->tensors = i == 0 ? out->tensors : mica_statistics_copy(out).tensors;
         l->scratch = mica_histogram_scratch_create();
         l->inputs = mica_alloc(((size_t)plan->n_inputs + 1) * sizeof(mrt_tensor *));
         for (int32_t k = 0; k < plan->n_inputs; ++k) {
@@ -180,7 +209,7 @@ static mica_status make_lanes(pass *p, const mica_statistics *out, int threads, 
     return MICA_OK;
 }
 
-static void free_lanes(pass *p) {
+static void free_lanes(pass *p, const mica_statistics *out) {
     for (int i = 0; i < p->n_lanes; ++i) {
         lane *l = &p->lanes[i];
         mrt_exec_destroy(l->exec);
@@ -188,46 +217,107 @@ static void free_lanes(pass *p) {
         mica_histogram_scratch_destroy(l->scratch);
         mica_free(l->inputs);
         if (i > 0) {
-            mica_free(l->tensors);
+            mica_statistics own = {.tensors = l->tensors, .count = out->count};
+            mica_statistics_free(&own);
         }
     }
     mica_free(p->lanes);
 }
 
-static mica_status run_samples(pass *p, mica_statistics *out, mica_error *err) {
-    mrt_pool *pool = p->n_lanes > 1 ? mrt_pool_create(p->n_lanes) : NULL;
-    mrt_parallel_for(pool, p->n_lanes, run_lane, p);
-    mrt_pool_destroy(pool);
-    if (atomic_load(&p->failed)) {
-        *err = p->error;
-        return MICA_FAIL;
-    }
-    mica_progress_end(&p->progress);
+/* Moves what the lanes have counted into the result: complete statistics of the samples taken. */
+static void join_lanes(pass *p, mica_statistics *out) {
     for (int i = 1; i < p->n_lanes; ++i) {
         for (size_t k = 0; k < out->count; ++k) {
-            mica_histogram_merge(&out->tensors[k].histogram, &p->lanes[i].tensors[k].histogram);
+            mica_tensor_statistics *from = &p->lanes[i].tensors[k];
+            mica_tensor_merge(&out->tensors[k], from);
+            mica_tensor_clear(from);
+        }
+    }
+    for (size_t k = 0; k < out->count; ++k) {
+        mica_tensor_statistics *t = &out->tensors[k];
+        if (t->groups != NULL) {
+            mica_histogram_init(&t->histogram);
+            for (int g = 0; g < MICA_SAMPLE_GROUPS; ++g) {
+                mica_histogram_merge(&t->histogram, &t->groups[g]);
+            }
         }
     }
     finish_aliases(p, out);
+}
+
+/* One round, or several with a checkpoint after each but the last. */
+static mica_status run_samples(pass *p, mica_statistics *out, mica_error *err) {
+    const mica_collect_options *o = p->options;
+    const size_t samples = mica_dataset_count(p->dataset);
+    mrt_pool *pool = p->n_lanes > 1 ? mrt_pool_create(p->n_lanes) : NULL;
+    mica_status status = MICA_OK;
+    while (status == MICA_OK && out->samples < samples) {
+        p->deadline = o->checkpoint != NULL ? mica_seconds() + o->checkpoint_seconds : HUGE_VAL;
+        mrt_parallel_for(pool, p->n_lanes, run_lane, p);
+        if (atomic_load(&p->failed)) {
+            *err = p->error;
+            status = MICA_FAIL;
+            break;
+        }
+        const size_t next = atomic_load(&p->next);
+        out->samples = next < samples ? next : samples;
+        join_lanes(p, out);
+        if (out->samples < samples) {
+            status = o->checkpoint(o->user, out, err);
+        }
+    }
+    mrt_pool_destroy(pool);
+    if (status == MICA_OK) {
+        mica_progress_end(&p->progress);
+    }
+    return status;
+}
+
+/* Goes on from statistics of the first samples. */
+static mica_status take_over(pass *p, mica_statistics *out, mica_error *err) {
+    const mica_statistics *begun = p->options->begun;
+    if (begun == NULL) {
+        return MICA_OK;
+    }
+    bool same = begun->count == out->count && begun->samples <= mica_dataset_count(p->dataset);
+    for (size_t i = 0; i < out->count && same; ++i) {
+        const mica_tensor_statistics *a = &out->tensors[i];
+        const mica_tensor_statistics *b = &begun->tensors[i];
+        same = strcmp(a->name, b->name) == 0 && a->n_channels == b->n_channels &&
+               (a->groups != NULL) == (b->groups != NULL);
+    }
+    if (!same) {
+        return mica_fail(err, "the statistics to go on from belong to another model");
+    }
+    for (size_t i = 0; i < out->count; ++i) {
+        mica_tensor_merge(&out->tensors[i], &begun->tensors[i]);
+        out->tensors[i].is_border = begun->tensors[i].is_border;
+    }
+    out->samples = begun->samples;
+    atomic_store(&p->next, begun->samples);
+    mica_progress_step(&p->progress, (int64_t)begun->samples);
     return MICA_OK;
 }
 
-static mica_status run_pass(const mrt_plan *plan, const mica_dataset *dataset, int threads, bool quiet,
-                            mica_statistics *out, mica_error *err) {
-    pass p = {.plan = plan, .dataset = dataset};
+static mica_status run_pass(const mrt_plan *plan, const mica_dataset *dataset,
+                            const mica_collect_options *options, mica_statistics *out, mica_error *err) {
+    pass p = {.plan = plan, .dataset = dataset, .options = options};
     const size_t samples = mica_dataset_count(dataset);
-    p.n_lanes = lanes_of(plan, samples, threads);
+    p.n_lanes = lanes_of(plan, samples, options->threads);
     p.lanes = mica_alloc((size_t)p.n_lanes * sizeof *p.lanes);
     make_slots(&p, out);
     mica_progress_begin(&p.progress, "calibration", "samples", (int64_t)samples);
-    p.progress.quiet = p.progress.quiet || quiet;
+    p.progress.quiet = p.progress.quiet || options->quiet;
     pthread_mutex_init(&p.lock, NULL);
-    mica_status status = make_lanes(&p, out, threads, err);
+    mica_status status = make_lanes(&p, out, options->threads, err);
+    if (status == MICA_OK) {
+        status = take_over(&p, out, err);
+    }
     if (status == MICA_OK) {
         status = run_samples(&p, out, err);
     }
     pthread_mutex_destroy(&p.lock);
-    free_lanes(&p);
+    free_lanes(&p, out);
     mica_free(p.slots);
     return status;
 }
@@ -243,8 +333,8 @@ static mica_status make_plan(mica_module *module, mica_module **out_front, mrt_p
     return mica_plan_func(run, mica_module_func(run, "main"), &(mica_plan_options){0}, out_plan);
 }
 
-mica_status mica_collect_statistics(mica_module *module, const mica_dataset *dataset, int threads,
-                                    bool quiet, mica_statistics *out, mica_error *err) {
+mica_status mica_collect(mica_module *module, const mica_dataset *dataset,
+                         const mica_collect_options *options, mica_statistics *out, mica_error *err) {
     memset(out, 0, sizeof *out);
     mrt_plan *plan = NULL;
     mica_module *front = NULL;
@@ -253,8 +343,7 @@ mica_status mica_collect_statistics(mica_module *module, const mica_dataset *dat
         return mica_fail(err, "the model cannot be executed (see the messages above)");
     }
     const double start = mica_seconds();
-    mica_status status = run_pass(plan, dataset, threads, quiet, out, err);
-    out->samples = mica_dataset_count(dataset);
+    mica_status status = run_pass(plan, dataset, options, out, err);
     out->arena_bytes = plan->arena_bytes;
     out->seconds = mica_seconds() - start;
     /* Names must outlive the plan: the module has them too. */
@@ -270,35 +359,8 @@ mica_status mica_collect_statistics(mica_module *module, const mica_dataset *dat
     return status;
 }
 
-void mica_statistics_free(mica_statistics *statistics) {
-    mica_free(statistics->tensors);
-    memset(statistics, 0, sizeof *statistics);
-}
-
-typedef struct table_job {
-    const mica_statistics *statistics;
-    const mica_method *method, *whole;
-    mica_range *ranges;
-} table_job;
-
-static void range_of_tensor(void *context, int64_t i) {
-    const table_job *job = context;
-    const mica_tensor_statistics *t = &job->statistics->tensors[i];
-    job->ranges[i] = mica_method_run(t->is_border ? job->whole : job->method, &t->histogram);
-}
-
-mica_cali_table *mica_make_table(const mica_statistics *statistics, const mica_method *method,
-                                 int threads) {
-    table_job job = {.statistics = statistics, .method = method, .whole = mica_method_find("max")};
-    job.ranges = mica_alloc((statistics->count + 1) * sizeof *job.ranges);
-    mrt_pool *pool = mrt_pool_create(threads);
-    mrt_parallel_for(pool, (int64_t)statistics->count, range_of_tensor, &job);
-    mrt_pool_destroy(pool);
-    mica_cali_table *table = mica_cali_table_create();
-    for (size_t i = 0; i < statistics->count; ++i) {
-        mica_cali_table_set(table, statistics->tensors[i].name, job.ranges[i].threshold, job.ranges[i].min,
-                            job.ranges[i].max);
-    }
-    mica_free(job.ranges);
-    return table;
+mica_status mica_collect_statistics(mica_module *module, const mica_dataset *dataset, int threads,
+                                    bool quiet, mica_statistics *out, mica_error *err) {
+    return mica_collect(module, dataset, &(mica_collect_options){.threads = threads, .quiet = quiet},
+                        out, err);
 }

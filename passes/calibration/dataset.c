@@ -91,6 +91,29 @@ const char *mica_dataset_name(const mica_dataset *dataset, size_t i) {
     return dataset->samples.data[i].text;
 }
 
+mica_status mica_dataset_hash(const mica_dataset *dataset, size_t i, char out[MICA_HASH_HEX],
+                              mica_error *err) {
+    const sample *s = &dataset->samples.data[i];
+    if (s->n_files == 1) {
+        return mica_hash_file_hex(s->files[0], out, err);
+    }
+    char *all = mica_alloc(s->n_files * MICA_HASH_HEX + 1);
+    mica_status status = MICA_OK;
+    for (size_t k = 0; k < s->n_files && status == MICA_OK; ++k) {
+        status = mica_hash_file_hex(s->files[k], all + k * MICA_HASH_HEX, err);
+    }
+    if (status == MICA_OK) {
+        mica_hash_hex(all, s->n_files * MICA_HASH_HEX, out);
+    }
+    mica_free(all);
+    return status;
+}
+
+const char *mica_dataset_image(const mica_dataset *dataset, size_t i, size_t k) {
+    const sample *s = &dataset->samples.data[i];
+    return k < s->n_files && s->kinds[k] == KIND_IMAGE ? s->files[k] : NULL;
+}
+
 /* One npz serves all inputs, every other file one input. */
 static mica_status add_sample(mica_dataset *d, const char *text, const char *dir, mica_error *err) {
     sample s = {.text = mica_arena_strdup(d->arena, text)};

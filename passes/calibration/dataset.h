@@ -7,6 +7,7 @@
 
 #include "ir/op.h"
 #include "runtime/mrt_tensor.h"
+#include "utils/hash.h"
 #include "utils/status.h"
 
 typedef struct mica_dataset mica_dataset;
@@ -25,6 +26,11 @@ void mica_dataset_know(mica_dataset *dataset, const char *tensor);
 size_t mica_dataset_count(const mica_dataset *dataset);
 /* File name(s) of sample i, for messages. */
 const char *mica_dataset_name(const mica_dataset *dataset, size_t i);
+/* XXH3-128 of the content of the file(s) of sample i, in hexadecimal. */
+mica_status mica_dataset_hash(const mica_dataset *dataset, size_t i, char out[MICA_HASH_HEX],
+                              mica_error *err);
+/* File of sample i for input k when it is an image, else NULL. */
+const char *mica_dataset_image(const mica_dataset *dataset, size_t i, size_t k);
 
 /* Writes sample i into `inputs` (one tensor per module input, in order, with data of the right size;
  * f32 or integer types). Images are preprocessed as the top.Input says; npy/npz arrays must have the

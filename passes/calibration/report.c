@@ -47,15 +47,43 @@ static json_t *text(const char *s) {
     return value;
 }
 
-static json_t *tensor(const mica_tensor_statistics *t, const mica_cali_row *row,
+static double real(mica_exact_sum sum) { return ldexp((double)sum, -64); }
+
+/* Arrays with one number per channel. */
+static json_t *channels(const mica_tensor_statistics *t) {
+    json_t *low = json_array();
+    json_t *high = json_array();
+    json_t *mean = json_array();
+    json_t *deviation = json_array();
+    json_t *kurtosis = json_array();
+    for (int64_t i = 0; i < t->n_channels; ++i) {
+        const mica_channel *c = &t->channels[i];
+        const double n = (double)(c->count > 0 ? c->count : 1);
+        const double m = real(c->sum) / n;
+        const double square = real(c->square) / n;
+        json_array_append_new(low, json_real((double)c->min));
+        json_array_append_new(high, json_real((double)c->max));
+        json_array_append_new(mean, json_real(m));
+        json_array_append_new(deviation, json_real(sqrt(fmax(square - m * m, 0.0))));
+        json_array_append_new(kurtosis, number(real(c->fourth) / n / (square * square)));
+    }
+    return json_pack("{s:i, s:o, s:o, s:o, s:o, s:o}", "axis", t->channel_axis, "min", low, "max", high,
+                     "mean", mean, "deviation", deviation, "kurtosis", kurtosis);
+}
+
+static json_t *tensor(const mica_tensor_statistics *t, const mica_cali_row *range,
                       const mica_calibration_quality *q, const char *method) {
     const mica_histogram *h = &t->histogram;
-    return json_pack("{s:o, s:s, s:f, s:f, s:f, s:o, s:o, s:{s:f, s:f, s:I, s:I, s:I}}", "name",
+    json_t *row = json_pack("{s:o, s:s, s:f, s:f, s:f, s:o, s:o, s:{s:f, s:f, s:I, s:I, s:I}}", "name",
                      text(t->name), "method", t->is_border ? "max" : method, "threshold",
-                     row->threshold, "min", row->min, "max", row->max, "sqnr_db",
+                     range->threshold, "min", range->min, "max", range->max, "sqnr_db",
                      number(q->symmetric), "sqnr_db_asymmetric", number(q->asymmetric), "observed",
                      "min", (double)h->min, "max", (double)h->max, "count", (json_int_t)h->count,
                      "zeros", (json_int_t)h->zeros, "nonfinite", (json_int_t)h->nonfinite);
+    if (t->n_channels > 0) {
+        json_object_set_new(row, "channels", channels(t));
+    }
+    return row;
 }
 
 static int append(const char *bytes, size_t n, void *out) {
