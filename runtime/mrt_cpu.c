@@ -13,6 +13,11 @@
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
 #define CPU_X86 1
+#ifdef __linux__
+#include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 #endif
 
 /* --- features ---------------------------------------------------------------------------------- */
@@ -97,6 +102,39 @@ bool mrt_cpu_feature_at(int i, mrt_cpu_feature *out) {
 }
 
 void mrt_cpu_name(char text[MRT_CPU_NAME]) { snprintf(text, MRT_CPU_NAME, "unknown"); }
+#endif
+
+#if defined(CPU_X86) && defined(__linux__)
+static bool has_feature(const char *name) {
+    mrt_cpu_feature f;
+    for (int i = 0; mrt_cpu_feature_at(i, &f); i++) {
+        if (strcmp(f.name, name) == 0) {
+            return f.present;
+        }
+    }
+    return false;
+}
+
+static bool ask_for_tiles(void) {
+    enum { REQUEST = 0x1023, TILE_DATA = 18 }; /* ARCH_REQ_XCOMP_PERM, number of the registers */
+    return has_feature("AMX-TILE") && has_feature("AMX-INT8") &&
+           syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+}
+
+bool mrt_cpu_tiles(void) {
+    enum { UNKNOWN, REFUSED, GRANTED };
+    /* Written once for the process: cpuid leaves a virtual machine, which costs as much as a small
+     * kernel, and kernels ask at each call. Threads that race write the same. */
+    static atomic_int answer = UNKNOWN;
+    int known = atomic_load_explicit(&answer, memory_order_relaxed);
+    if (known == UNKNOWN) {
+        known = ask_for_tiles() ? GRANTED : REFUSED;
+        atomic_store_explicit(&answer, known, memory_order_relaxed);
+    }
+    return known == GRANTED;
+}
+#else
+bool mrt_cpu_tiles(void) { return false; }
 #endif
 
 int mrt_cpu_threads(void) {

@@ -1,7 +1,7 @@
 /* What the processor and the operating system offer, and which rows of the kernel tables are used.
  *
  * For people and tools: kernels choose for themselves, by the same rules. All functions look at the
- * environment and the machine at each call and keep nothing. */
+ * environment and the machine at each call and keep nothing, but for the system's answer on tiles. */
 #ifndef MRT_CPU_H
 #define MRT_CPU_H
 
@@ -23,6 +23,10 @@ enum { MRT_CPU_NAME = 64, MRT_CPU_ROWS = 8, MRT_CPU_MOST_THREADS = 256 };
 void mrt_cpu_name(char text[MRT_CPU_NAME]);
 /* Processors that this process may run on (its affinity mask), 1 to MRT_CPU_MOST_THREADS. */
 int mrt_cpu_threads(void);
+
+/* Whether this process may use the tile registers (AMX) and their int8 products. The system grants them
+ * to processes that ask; they are asked for at the first call. */
+bool mrt_cpu_tiles(void);
 
 /* One table of inner loops: a row per instruction set, best first. */
 typedef struct mrt_cpu_table {

@@ -142,9 +142,11 @@ static void tile_body(void *context, int64_t index) {
                         .quads = TILE_QUADS, .w = p->w,
                         .w_stride = mrt_tile_block_bytes(p->isa, 1, TILE_QUADS), .c = c};
     (void)index;
+    mrt_tile_enter(p->isa);
     for (int i = 0; i < TILE_CALLS; i++) {
         p->isa->tile(&t, p->isa->heights[0], p->isa->blocks);
     }
+    mrt_tile_leave(p->isa);
 }
 
 static mrt_status probe_tile(mrt_pool *pool, const mrt_tile_isa *isa, double budget, double *out,

@@ -43,18 +43,27 @@ typedef struct tiles_memory {
 static int64_t filled_columns(const mrt_matmul_plan *p) {
     return mrt_div_up(p->columns, WIDTH) * WIDTH;
 }
-static int64_t quads_of(const mrt_matmul_plan *p) { return mrt_max64(1, mrt_div_up(p->depth, 4)); }
+/* Enough for every row of the table. */
+static int64_t most_quads(const mrt_matmul_plan *p) {
+    return mrt_max64(1, mrt_div_up(p->depth, 4 * MRT_TILE_UNIT)) * MRT_TILE_UNIT;
+}
+/* Few rows leave tiles that take many at once empty. */
+static const mrt_tile_isa *row_of(const mrt_matmul_plan *p) {
+    const mrt_tile_isa *isa = mrt_tile_isa_select();
+    return isa->small && p->rows < MRT_TILE_LEAST_ROWS ? isa->small : isa;
+}
 
 static bool memory_layout(const mrt_matmul_plan *p, tiles_memory *m) {
     const size_t columns = (size_t)filled_columns(p);
+    const size_t quads = (size_t)most_quads(p);
     size_t rows = 0;
     size_t every = 0;
     size_t left = 0;
     size_t right = 0;
     if (!mrt_mul_bytes((size_t)p->batches_a, (size_t)p->rows, &rows) ||
         !mrt_mul_bytes((size_t)p->batches_b, columns, &every) || rows > SIZE_MAX / 64 ||
-        every > SIZE_MAX / 64 || !mrt_mul_bytes(rows + 1, (size_t)quads_of(p) * 8, &left) ||
-        !mrt_mul_bytes(every, (size_t)quads_of(p) * 8, &right) || left > SIZE_MAX / 8 ||
+        every > SIZE_MAX / 64 || !mrt_mul_bytes(rows + 1, quads * 8, &left) ||
+        !mrt_mul_bytes(every, quads * 8, &right) || left > SIZE_MAX / 8 ||
         right > SIZE_MAX / 8) {
         return false;
     }
@@ -309,6 +318,7 @@ static void run_piece(void *context, int64_t task) {
                      .quads = job->quads,
                      .w_stride = job->block_bytes,
                      .c = sums};
+    mrt_tile_enter(job->isa);
     for (int64_t b = 0; b < job->blocks; b += job->isa->blocks) {
         const int64_t column = b * MRT_TILE_BLOCK;
         const int blocks = (int)mrt_min64(job->isa->blocks, job->blocks - b);
@@ -325,6 +335,7 @@ static void run_piece(void *context, int64_t task) {
                       job->row_sum + left, rows, blocks,
                       job->y + (batch * p->rows + first) * p->columns + column, columns);
     }
+    mrt_tile_leave(job->isa);
 }
 
 /* Multipliers and shifts of every column; sets narrow. */
@@ -350,6 +361,7 @@ static void spread_scales(tiles_job *job, const mrt_call *call) {
 }
 
 void mrt_matmul_tiles_run(const mrt_matmul_plan *p, const mrt_call *call) {
+    const mrt_tile_isa *isa = row_of(p);
     tiles_memory m = {0};
     const bool fits = memory_layout(p, &m);
     assert(fits);
@@ -358,14 +370,14 @@ void mrt_matmul_tiles_run(const mrt_matmul_plan *p, const mrt_call *call) {
     const mrt_tensor *bias = mrt_in(call, 2);
     tiles_job job = {.plan = p,
                      .params = call->params,
-                     .isa = mrt_tile_isa_select(),
+                     .isa = isa,
                      .a = call->in[0]->data,
                      .b = call->in[1]->data,
                      .y = call->out[0]->data,
                      .bias = bias ? bias->data : NULL,
                      .signed_a = call->in[0]->dtype == MRT_I8,
                      .signed_b = call->in[1]->dtype == MRT_I8,
-                     .quads = quads_of(p),
+                     .quads = mrt_tile_quads(isa, mrt_max64(1, p->depth)),
                      .blocks = mrt_div_up(p->columns, MRT_TILE_BLOCK),
                      .columns = filled_columns(p),
                      .left = scratch,

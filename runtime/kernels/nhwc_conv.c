@@ -121,17 +121,16 @@ typedef struct block_job {
 static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, int columns,
                             int32_t *sums) {
     const mrt_conv_plan *p = &c->plan;
-    const int64_t a_stride = p->stride[2] * p->channels;
     const int64_t at = g * c->columns + column;
     const int64_t block = g * c->blocks + column / MRT_TILE_BLOCK;
     const char *w = (const char *)c->w + (size_t)block * c->block_bytes;
     block_job b = {.conv = c,
-                   .a_stride = (size_t)a_stride * c->element,
+                   .a_stride = (size_t)c->a_step * c->element,
                    .y_stride = (size_t)c->y_step * c->x_element,
                    .blocks = (int)mrt_div_up(columns, MRT_TILE_BLOCK),
                    .columns = columns};
     if (c->float_isa) {
-        b.floats = (mrt_tile_f32){.a_stride = (size_t)a_stride,
+        b.floats = (mrt_tile_f32){.a_stride = (size_t)c->a_step,
                                   .run = c->run,
                                   .runs = c->runs,
                                   .depth = c->length,
@@ -210,19 +209,24 @@ static void run_task(void *context, int64_t task) {
     const int64_t g = task / row_tasks / column_tasks;
     const int width = c->float_isa ? c->float_isa->blocks : c->isa->blocks;
     int32_t sums[MRT_TILE_ROWS * MRT_TILE_BLOCKS * MRT_TILE_BLOCK];
+    if (c->isa) {
+        mrt_tile_enter(c->isa);
+    }
     for (int64_t block = block0; block < block1; block += width) {
         const int64_t column = block * MRT_TILE_BLOCK;
         const int64_t most = mrt_min64(width, block1 - block) * MRT_TILE_BLOCK;
         const int columns = (int)mrt_min64(most, p->group_out - column);
         block_job b = make_block(c, g, column, columns, sums);
         for (int64_t line = line0; line < line1; ++line) {
-            const int64_t from = mrt_nhwc_line(c, line) + piece * p->stride[2] * p->channels +
-                                 g * p->group_in;
+            const int64_t from = mrt_nhwc_line(c, line) + piece * c->a_step + g * p->group_in;
             const int64_t to = line / p->out[1] * c->y_plane + line % p->out[1] * c->y_row +
                                piece * c->y_step + g * p->group_out + column;
             multiply_line(&b, job->a + (size_t)from * c->element, rows,
                           job->y + (size_t)to * c->x_element);
         }
+    }
+    if (c->isa) {
+        mrt_tile_leave(c->isa);
     }
 }
 
@@ -237,6 +241,10 @@ void mrt_nhwc_conv_run(const mrt_nhwc_conv *c, const mrt_call *call, uint8_t zer
     const mrt_conv_plan *p = &c->plan;
     const size_t image = (size_t)(p->positions * p->out_channels) * c->x_element;
     for (int64_t n = 0; n < c->images; ++n) {
+        if (c->gathers) {
+            mrt_nhwc_gather_run(c, call, n, zero_point);
+            continue;
+        }
         const void *a = mrt_nhwc_source(c, call, n, zero_point);
         mrt_nhwc_tiles_run(c, a, (char *)call->out[0]->data + (size_t)n * image, call->pool);
     }

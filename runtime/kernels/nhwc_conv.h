@@ -2,7 +2,8 @@
  *
  * x is uint8 or float [batch, spatial.., channels]; y the same. Padding is written out into a copy of x
  * with the zero point [pad-zero-point]; without padding x itself is read. A float depthwise
- * convolution never copies. A line is a row of output positions
+ * convolution never copies. Tiles that take long runs and many rows at once may read gathered windows
+ * instead. A line is a row of output positions
  * whose windows lie at one distance; a window is a list of runs of consecutive bytes. */
 #ifndef MRT_NHWC_CONV_H
 #define MRT_NHWC_CONV_H
@@ -18,12 +19,14 @@ typedef struct mrt_nhwc_conv {
     int64_t pitch[3];          /* spatial sizes of the array that windows are read from */
     int64_t first;             /* element of that array where the first window begins */
     int64_t y_first;           /* element of y for the first position */
+    int64_t a_step;            /* elements of that array between windows of neighbouring positions */
     int64_t y_step, y_row, y_plane; /* elements between neighbouring positions of y */
     bool copies;               /* that array is a copy in scratch, else x */
     bool widens;               /* and holds int16 */
+    bool gathers;              /* and holds whole windows one after the other, of `line` positions */
     size_t copy_bytes;         /* of one image, slack included */
     int64_t images;            /* 1 when all images are one line */
-    int64_t lines, line;       /* per image: number, positions each */
+    int64_t lines, line;       /* per image (gathered: at a time): number, positions each */
     int64_t line_piece, lines_piece, blocks_piece; /* what a task takes */
     int64_t runs, quads;       /* quads per run, of integers */
     int64_t length;            /* elements per run, filled up to whole quads */
@@ -51,7 +54,8 @@ typedef struct mrt_nhwc_constants {
 mrt_status mrt_nhwc_plan(const mrt_call *call, bool transposed, mrt_conv_plan *plan, mrt_error *err);
 /* True when int32 sums hold [acc-bound]. */
 bool mrt_nhwc_sums_fit(const mrt_conv_plan *p, const mrt_tensor *bias);
-/* Works out everything between `plan` and the constants; false when sizes overflow. */
+/* Works out everything between `plan` and the constants; false when sizes overflow. `gathers` says
+ * whether windows may be gathered. */
 bool mrt_nhwc_geometry(mrt_nhwc_conv *c, bool is_float);
 /* The same tensor with its channels at axis 1, where checks of convolutions want them. */
 mrt_tensor mrt_nhwc_channels_first(const mrt_tensor *t);
@@ -69,6 +73,9 @@ void mrt_nhwc_depthwise_f32_run(const mrt_nhwc_conv *c, const mrt_call *call);
  * floats). */
 const void *mrt_nhwc_source(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n,
                             uint8_t zero_point);
+/* Image n of a convolution whose windows are gathered. */
+void mrt_nhwc_gather_run(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n,
+                         uint8_t zero_point);
 /* A convolution without depthwise groups. */
 void mrt_nhwc_conv_run(const mrt_nhwc_conv *c, const mrt_call *call, uint8_t zero_point);
 

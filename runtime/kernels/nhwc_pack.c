@@ -7,6 +7,7 @@
 #include <string.h>
 
 enum { PIECE_ROWS = 112, PIECE_BLOCKS = 8, MIN_TASKS = 8 };
+enum { GATHER_BYTES = 1 << 20 }; /* these windows are to stay in the second cache */
 
 mrt_tensor mrt_nhwc_channels_first(const mrt_tensor *t) {
     mrt_tensor r = *t;
@@ -34,6 +35,36 @@ mrt_status mrt_nhwc_plan(const mrt_call *call, bool transposed, mrt_conv_plan *p
     return MRT_OK;
 }
 
+static bool has_merged_runs(const mrt_conv_plan *p) {
+    return p->group == 1 && p->dilation[2] == 1; /* taps of a kernel row and their channels */
+}
+
+/* The row of the table. One that takes long runs and many rows at once reads gathered windows where
+ * they are not so by themselves, or leaves the work to its small row. */
+static void choose_row(mrt_nhwc_conv *c) {
+    const mrt_conv_plan *p = &c->plan;
+    const bool may_gather = c->gathers;
+    c->isa = mrt_tile_isa_select();
+    c->gathers = false;
+    if (!c->isa->small) {
+        return;
+    }
+    const int64_t run = has_merged_runs(p) ? p->kernel[2] * p->channels : p->group_in;
+    const bool whole = run * 4 >= mrt_tile_quads(c->isa, run) * 4 * 3; /* a quarter may be lost */
+    const int64_t rows = p->direct ? p->positions * p->batch : p->positions;
+    if (p->depthwise || rows < MRT_TILE_LEAST_ROWS) {
+        c->isa = c->isa->small;
+    } else if (!p->direct && (!whole || p->out[2] < MRT_TILE_LEAST_ROWS)) {
+        c->gathers = may_gather && p->group == 1;
+        c->isa = c->gathers ? c->isa : c->isa->small;
+    }
+}
+
+static int64_t gathered_rows(const mrt_nhwc_conv *c) {
+    const int64_t most = mrt_max64(1, GATHER_BYTES / c->length / PIECE_ROWS) * PIECE_ROWS;
+    return mrt_min64(most, c->plan.positions);
+}
+
 /* Where windows are read from. */
 static bool set_source(mrt_nhwc_conv *c) {
     const mrt_conv_plan *p = &c->plan;
@@ -42,7 +73,7 @@ static bool set_source(mrt_nhwc_conv *c) {
         pads = pads || p->begin[i] != 0 || p->padded[i] > p->in[i];
     }
     c->widens = c->isa && c->isa->layout == MRT_TILE_I16 && !p->depthwise;
-    c->copies = pads || c->widens;
+    c->copies = pads || c->widens || c->gathers;
     if (c->float_isa && p->depthwise) {
         c->copies = pads = false;
     }
@@ -54,6 +85,9 @@ static bool set_source(mrt_nhwc_conv *c) {
         if (__builtin_mul_overflow(elements, c->pitch[i], &elements) || elements > INT64_MAX / 64) {
             return false;
         }
+    }
+    if (c->gathers) {
+        elements = gathered_rows(c) * c->length;
     }
     c->copy_bytes = c->copies ? (size_t)elements * c->element + MRT_TILE_SLACK : 0;
     return true;
@@ -69,6 +103,10 @@ static void set_lines(mrt_nhwc_conv *c) {
         const bool whole = !c->copies;
         c->images = whole ? 1 : p->batch;
         c->line = p->positions * (whole ? p->batch : 1);
+        c->lines = 1;
+    }
+    if (c->gathers) {
+        c->line = gathered_rows(c);
         c->lines = 1;
     }
     c->line_piece = mrt_max64(1, mrt_min64(c->line, PIECE_ROWS));
@@ -93,10 +131,14 @@ static void set_windows(mrt_nhwc_conv *c) {
         c->block_bytes *= MRT_DEPTHWISE_BLOCK;
         return;
     }
-    const bool merged = p->group == 1 && p->dilation[2] == 1;
-    const int64_t run = merged ? p->kernel[2] * p->channels : p->group_in;
+    const bool merged = has_merged_runs(p);
+    int64_t run = merged ? p->kernel[2] * p->channels : p->group_in;
     c->runs = merged ? p->kernel[0] * p->kernel[1] : p->taps;
-    c->quads = mrt_div_up(run, 4);
+    if (c->gathers) {
+        c->runs = 1;
+        run = p->taps * p->channels;
+    }
+    c->quads = c->isa ? mrt_tile_quads(c->isa, run) : 0;
     c->length = c->isa ? c->quads * 4 : run;
     c->blocks = mrt_div_up(p->group_out, MRT_TILE_BLOCK);
     c->columns = mrt_div_up(c->blocks, MRT_TILE_BLOCKS) * MRT_TILE_BLOCKS * MRT_TILE_BLOCK;
@@ -129,13 +171,16 @@ static bool memory_layout(const mrt_nhwc_conv *c, pack_memory *m) {
 
 bool mrt_nhwc_geometry(mrt_nhwc_conv *c, bool is_float) {
     pack_memory m;
-    c->isa = is_float ? NULL : mrt_tile_isa_select();
     c->float_isa = is_float ? mrt_tile_f32_isa_select() : NULL;
+    if (!is_float) {
+        choose_row(c);
+    }
     set_windows(c);
     if (!set_source(c) || !memory_layout(c, &m)) {
         return false;
     }
     set_lines(c);
+    c->a_step = c->gathers ? c->length : c->plan.stride[2] * c->plan.channels;
     c->y_step = c->plan.out_channels;
     c->y_row = c->plan.out[2] * c->y_step;
     c->y_plane = c->plan.out[1] * c->y_row;
@@ -152,7 +197,7 @@ bool mrt_nhwc_sums_fit(const mrt_conv_plan *p, const mrt_tensor *bias) {
 }
 
 mrt_status mrt_conv_nhwc_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
-    mrt_nhwc_conv c = {0};
+    mrt_nhwc_conv c = {.gathers = true};
     MRT_TRY(mrt_nhwc_plan(call, false, &c.plan, err));
     if (!call->in[1]->data || !mrt_nhwc_sums_fit(&c.plan, call->in[2]) || !call->in[3]->data) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'w': not a constant whose sums fit 32 bits");
@@ -370,7 +415,8 @@ size_t mrt_nhwc_pack(const mrt_nhwc_conv *conv, const mrt_nhwc_constants *from, 
 
 size_t mrt_conv_nhwc_pack(const mrt_call *call, void *packed) {
     const mrt_conv_int_params *params = call->params;
-    mrt_nhwc_conv c = {.zero_point = (int32_t)params->zero_point_out,
+    mrt_nhwc_conv c = {.gathers = true,
+                       .zero_point = (int32_t)params->zero_point_out,
                        .low = (int32_t)params->clamp_min,
                        .high = (int32_t)params->clamp_max};
     const mrt_status status = mrt_nhwc_plan(call, false, &c.plan, NULL);

@@ -1,6 +1,7 @@
 /* Choice of the inner loops, and their portable reference. */
 #include "runtime/kernels/tile_isa.h"
 
+#include "runtime/mrt_cpu.h"
 #include "runtime/mrt_quant.h"
 
 #include <stdlib.h>
@@ -65,6 +66,7 @@ static const mrt_tile_isa scalar_isa = {
     .name = "scalar",
     .features = 0,
     .layout = MRT_TILE_I16,
+    .unit = 1,
     .blocks = 1,
     .heights = {4, 2, 1, 0},
     .tile = mrt_tile_scalar,
@@ -77,9 +79,9 @@ static const mrt_tile_isa scalar_isa = {
 
 static const mrt_tile_isa *const isa_table[] = {
 #ifdef MRT_TILE_X86
-    &mrt_tile_isa_vnni, &mrt_tile_isa_avx512, &mrt_tile_isa_avx2,
+    &mrt_tile_isa_amx, &mrt_tile_isa_vnni, &mrt_tile_isa_avx512, &mrt_tile_isa_avx2,
 #endif
-    &scalar_isa,
+    &scalar_isa, &mrt_tile_isa_scalar_u8, &mrt_tile_isa_amx_emulated,
 };
 enum { ISA_COUNT = sizeof(isa_table) / sizeof(isa_table[0]) };
 
@@ -96,6 +98,9 @@ static uint32_t cpu_features(void) {
     }
     if (__builtin_cpu_supports("avx512vnni")) {
         features |= MRT_TILE_VNNI;
+    }
+    if (mrt_cpu_tiles()) {
+        features |= MRT_TILE_AMX;
     }
 #endif
     return features;

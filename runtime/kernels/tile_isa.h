@@ -2,14 +2,16 @@
  *
  * Every row computes the same integers for every input; tests compare each with "scalar". A row is
  * chosen once per plan: the best one that the processor has, or the one that the environment
- * variable MICA_ISA names (scalar, avx2, avx512, vnni) when the processor has it.
+ * variable MICA_ISA names (scalar, avx2, avx512, vnni, amx) when the processor has it.
  *
  * Sums are C[row][column] = sum over k of A[row][k] * W[k][column], A in uint8, W in int8. The depth is
- * cut into runs of consecutive k; a run is filled up with zero weights to a multiple of 4 (a quad).
+ * cut into runs of consecutive k; a run is filled up with zero weights to a multiple of 4 (a quad), and
+ * to a multiple of `unit` quads.
  * Columns come in blocks of MRT_TILE_BLOCK. A packed block holds, run after run,
  *   MRT_TILE_U8    int8  [quads][MRT_TILE_BLOCK][4]      A is read as bytes
  *   MRT_TILE_I16   int16 [2 * quads][MRT_TILE_BLOCK][2]  A is read as int16 (values 0..255)
- * A rows lie a_stride bytes apart; up to 3 elements behind a run are read and meet zero weights. */
+ * A rows lie a_stride bytes apart; what is read behind a run, where it is filled up, meets zero
+ * weights. */
 #ifndef MRT_TILE_ISA_H
 #define MRT_TILE_ISA_H
 
@@ -18,9 +20,12 @@
 #include <stdint.h>
 
 #define MRT_TILE_BLOCK 16
-/* Most blocks and rows of one tile call of any row. */
+/* Most blocks and rows of one tile call, and most quads of a unit, of any row of the table. */
 #define MRT_TILE_BLOCKS 2
-#define MRT_TILE_ROWS 14
+#define MRT_TILE_ROWS 32
+#define MRT_TILE_UNIT 16
+/* A row with `small` leaves work of fewer rows to it. */
+#define MRT_TILE_LEAST_ROWS 16
 /* Channels that one depthwise call works on; packed weights are filled up to a multiple. */
 #define MRT_DEPTHWISE_BLOCK 64
 /* Bytes that may be read behind the last element of A or of a depthwise input. */
@@ -74,14 +79,20 @@ typedef struct mrt_tile_depthwise {
 } mrt_tile_depthwise;
 
 /* Features that a row needs; checked with the processor and the operating system. */
-enum { MRT_TILE_AVX2 = 1, MRT_TILE_AVX512 = 2, MRT_TILE_VNNI = 4 };
+enum { MRT_TILE_AVX2 = 1, MRT_TILE_AVX512 = 2, MRT_TILE_VNNI = 4, MRT_TILE_AMX = 8 };
 
 typedef struct mrt_tile_isa {
     const char *name;
     uint32_t features;
     int layout;      /* MRT_TILE_U8 or MRT_TILE_I16 */
+    int unit;        /* quads */
+    /* The row for what this one's unit does not suit: short runs, few rows, depthwise; or NULL. */
+    const struct mrt_tile_isa *small;
     int blocks;      /* blocks of a tile call, at most MRT_TILE_BLOCKS */
-    int heights[6];  /* row counts that tile takes, falling, ends with 1 and 0 */
+    int heights[8];  /* row counts that tile takes, falling, ends with 1 and 0 */
+    /* Around calls of tile on one thread; NULL when there is nothing to do. */
+    void (*enter)(void);
+    void (*leave)(void);
     void (*tile)(const mrt_tile *t, int rows, int blocks);
     /* rows of c against `columns` columns; y rows lie y_stride bytes apart. */
     void (*finish)(const mrt_tile_end *e, const int32_t *c, size_t c_stride, int rows, uint8_t *y,
@@ -114,7 +125,21 @@ void mrt_tile_scalar_add(const mrt_tile_add *t, const uint8_t *a, const uint8_t 
                          int64_t count);
 void mrt_tile_scalar_lut(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
 
-/* Bytes of an element of A, of a packed block of `runs` runs of `quads`. */
+static inline void mrt_tile_enter(const mrt_tile_isa *isa) {
+    if (isa->enter) {
+        isa->enter();
+    }
+}
+static inline void mrt_tile_leave(const mrt_tile_isa *isa) {
+    if (isa->leave) {
+        isa->leave();
+    }
+}
+
+/* Quads of a run of `depth`; bytes of an element of A, of a packed block of `runs` runs of `quads`. */
+static inline int64_t mrt_tile_quads(const mrt_tile_isa *isa, int64_t depth) {
+    return (depth + 4 * isa->unit - 1) / (4 * isa->unit) * isa->unit;
+}
 static inline size_t mrt_tile_element(const mrt_tile_isa *isa) {
     return isa->layout == MRT_TILE_I16 ? 2 : 1;
 }
@@ -130,11 +155,16 @@ static inline size_t mrt_tile_depthwise_index(const mrt_tile_isa *isa, int64_t t
     return (size_t)(t / 4 * 4 * MRT_DEPTHWISE_BLOCK + place * 4 + t % 4);
 }
 
+/* For tests on any machine; see tile_isa_emulated.c. */
+extern const mrt_tile_isa mrt_tile_isa_scalar_u8;
+extern const mrt_tile_isa mrt_tile_isa_amx_emulated;
+
 #if defined(__x86_64__) && defined(__GNUC__)
 #define MRT_TILE_X86 1
 extern const mrt_tile_isa mrt_tile_isa_avx2;
 extern const mrt_tile_isa mrt_tile_isa_avx512;
 extern const mrt_tile_isa mrt_tile_isa_vnni;
+extern const mrt_tile_isa mrt_tile_isa_amx;
 /* Entries of these rows. */
 void mrt_tile_avx2_add(const mrt_tile_add *t, const uint8_t *a, const uint8_t *b, uint8_t *y,
                        int64_t count);

@@ -185,6 +185,7 @@ const mrt_tile_isa mrt_tile_isa_avx2 = {
     .name = "avx2",
     .features = MRT_TILE_AVX2,
     .layout = MRT_TILE_I16,
+    .unit = 1,
     .blocks = 1,
     .heights = {6, 4, 2, 1, 0},
     .tile = tile,

@@ -10,10 +10,11 @@
 
 #include "runtime/kernels/int_isa.h"
 #include "runtime/kernels/kernels.h"
+#include "runtime/kernels/tile_isa.h"
 #include "runtime/mrt_exec.h"
 #include "runtime/mrt_quant.h"
 
-enum { RED_ZONE = 64, RED_BYTE = 0x5a };
+enum { RED_ZONE = 64, RED_BYTE = 0x5a, TEST_THREADS = 4 };
 
 static uint64_t test_state = 0x9e3779b97f4a7c15u;
 
@@ -116,9 +117,9 @@ static inline int32_t *tensor_random(mrt_tensor *t) {
 
 static inline mrt_dtype rnd_dtype(void) { return rnd() % 2 ? MRT_I8 : MRT_U8; }
 
-/* Pools of 1..3 threads, started once per process. */
+/* Pools of 1 to TEST_THREADS threads, started once per process. */
 static inline mrt_pool *test_pool(int threads) {
-    static mrt_pool *pools[4];
+    static mrt_pool *pools[TEST_THREADS + 1];
     if (threads > 1 && !pools[threads]) {
         pools[threads] = mrt_pool_create(threads);
     }
@@ -163,44 +164,58 @@ static inline void run_as_plan(const mrt_call *call, mrt_check_fn *check,
     mrt_plan_destroy(plan);
 }
 
-/* Checks and runs a call with every instruction set and 1..3 threads; compares with `expected`. */
+/* Runs a call by the rows called `isa`, with one thread and with several, and as a plan. */
+static inline void run_by_isa(mrt_call *call, mrt_check_fn *check, mrt_run_fn *run, size_t scratch,
+                              const char *isa, const int32_t *expected) {
+    mrt_tensor *y = call->out[0];
+    const int64_t count = mrt_shape_count(&y->shape);
+    setenv("MICA_ISA", isa, 1);
+    for (int i = 0; i < 2; ++i) {
+        const int threads = i == 0 ? 1 : (int)rnd_in(2, TEST_THREADS);
+        const size_t bytes = (scratch + 63) / 64 * 64;
+        char *block = aligned_alloc(64, bytes + 128);
+        memset(block, RED_BYTE, bytes + 128);
+        call->scratch = block + 64;
+        call->pool = test_pool(threads);
+        memset(y->data, RED_BYTE, (size_t)count * mrt_dtype_bytes(y->dtype));
+        run(call);
+        for (int64_t k = 0; k < count; ++k) {
+            ck_assert_msg(tensor_get(y, k) == expected[k],
+                          "%s, %d threads: element %lld is %d, expected %d", isa, threads,
+                          (long long)k, tensor_get(y, k), expected[k]);
+        }
+        tensor_check_zones(y);
+        for (size_t k = 0; k < 64; ++k) {
+            ck_assert_int_eq((unsigned char)block[k], RED_BYTE);
+            ck_assert_int_eq((unsigned char)block[64 + bytes + k], RED_BYTE);
+        }
+        free(block);
+    }
+    run_as_plan(call, check, expected);
+    unsetenv("MICA_ISA");
+}
+
+/* Checks and runs a call by every row of both tables; compares with `expected`. */
 static inline void run_and_compare(mrt_call *call, mrt_check_fn *check, mrt_run_fn *run,
                                    const int32_t *expected) {
     mrt_error err = {{0}};
-    mrt_tensor *y = call->out[0];
-    const int64_t count = mrt_shape_count(&y->shape);
     size_t scratch = 0;
     const mrt_status status = check(call, &scratch, &err);
     ck_assert_msg(status == MRT_OK, "%s", err.text);
-    for (int isa = 0; mrt_int_isa_at(isa); ++isa) {
-        if (!mrt_int_isa_available(mrt_int_isa_at(isa))) {
-            continue;
+    for (int i = 0; mrt_int_isa_at(i); ++i) {
+        if (mrt_int_isa_available(mrt_int_isa_at(i))) {
+            run_by_isa(call, check, run, scratch, mrt_int_isa_at(i)->name, expected);
         }
-        setenv("MICA_ISA", mrt_int_isa_at(isa)->name, 1);
-        for (int threads = 1; threads <= 3; ++threads) {
-            const size_t bytes = (scratch + 63) / 64 * 64;
-            char *block = aligned_alloc(64, bytes + 128);
-            memset(block, RED_BYTE, bytes + 128);
-            call->scratch = block + 64;
-            call->pool = test_pool(threads);
-            memset(y->data, RED_BYTE, (size_t)count * mrt_dtype_bytes(y->dtype));
-            run(call);
-            for (int64_t i = 0; i < count; ++i) {
-                ck_assert_msg(tensor_get(y, i) == expected[i],
-                              "%s, %d threads: element %lld is %d, expected %d",
-                              mrt_int_isa_at(isa)->name, threads, (long long)i, tensor_get(y, i),
-                              expected[i]);
-            }
-            tensor_check_zones(y);
-            for (size_t i = 0; i < 64; ++i) {
-                ck_assert_int_eq((unsigned char)block[i], RED_BYTE);
-                ck_assert_int_eq((unsigned char)block[64 + bytes + i], RED_BYTE);
-            }
-            free(block);
-        }
-        run_as_plan(call, check, expected);
     }
-    unsetenv("MICA_ISA");
+    for (int i = 0; mrt_tile_isa_at(i); ++i) {
+        bool done = false;
+        for (int k = 0; mrt_int_isa_at(k); ++k) {
+            done = done || strcmp(mrt_int_isa_at(k)->name, mrt_tile_isa_at(i)->name) == 0;
+        }
+        if (!done && mrt_tile_isa_available(mrt_tile_isa_at(i))) {
+            run_by_isa(call, check, run, scratch, mrt_tile_isa_at(i)->name, expected);
+        }
+    }
 }
 
 #endif

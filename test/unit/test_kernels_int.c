@@ -1,5 +1,5 @@
 /* conv_int, deconv_int and matmul_int against the oracles: exact equality for every instruction set
- * and 1..3 threads. */
+ * and 1..4 threads. */
 #include "test/unit/int_test_util.h"
 #include "test/unit/rounds.h"
 
@@ -195,6 +195,13 @@ static const conv_case corner_cases[] = {
     /* 3x3 stride 2 on rows longer than a block; 7x7 stride 2 on three channels */
     {2, 1, 1, 3, 8, {9, 75, 1}, {3, 3, 1}, {2, 2, 1}, ONES, ONES, ONES, {0}, false, 16},
     {2, 1, 1, 3, 16, {21, 21, 1}, {7, 7, 1}, {2, 2, 1}, ONES, {3, 3, 0}, {3, 3, 0}, {0}, false, 16},
+    /* runs of whole 64 bytes and a little more, lines of 16 and more positions, groups of such runs */
+    {2, 1, 1, 64, 33, {5, 21, 1}, {3, 3, 1}, ONES, ONES, ONES, ONES, {0}, false, 16},
+    {2, 2, 1, 65, 17, {3, 33, 1}, {1, 1, 1}, ONES, ONES, {0}, {0}, {0}, false, 16},
+    {2, 1, 1, 50, 18, {9, 40, 1}, {3, 3, 1}, {2, 2, 1}, {2, 1, 1}, ONES, ONES, {0}, false, 16},
+    {2, 1, 3, 64, 20, {4, 19, 1}, {3, 2, 1}, ONES, {1, 2, 1}, ONES, ONES, {0}, false, 16},
+    /* gathered windows of more than one turn */
+    {2, 1, 1, 3, 5, {80, 80, 1}, {7, 7, 1}, ONES, ONES, {3, 3, 0}, {3, 3, 0}, {0}, false, 16},
     /* padding of a 1x1 kernel, larger than the kernel */
     {2, 1, 1, 4, 4, {5, 5, 1}, ONES, ONES, ONES, {2, 1, 0}, {0, 2, 0}, {0}, false, 16},
     /* depthwise 3x3 and 5x5, long rows, stride 2 and 3 */

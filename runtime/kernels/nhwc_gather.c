@@ -1,0 +1,93 @@
+/* conv_nhwc with gathered windows: each becomes one row of bytes, its taps one after the other. */
+#include "runtime/kernels/nhwc_conv.h"
+
+#include "runtime/kernels/int_util.h"
+
+#include <string.h>
+
+enum { TASK_ROWS = 28, SHORT = 32 };
+
+typedef struct gather_job {
+    const mrt_nhwc_conv *conv;
+    const uint8_t *x; /* of the image */
+    uint8_t zero_point;
+    int64_t first, count; /* positions */
+    uint8_t *out;
+} gather_job;
+
+/* `room` bytes may be written, and as many read. */
+static void copy_short(uint8_t *out, const uint8_t *from, int64_t count, int64_t room) {
+    if (count > 2 * SHORT || room < 2 * SHORT) {
+        memcpy(out, from, (size_t)count);
+        return;
+    }
+    memcpy(out, from, SHORT);
+    if (count > SHORT) {
+        memcpy(out + SHORT, from + SHORT, SHORT);
+    }
+}
+
+/* `width` neighbouring places of row `x` (NULL: outside of the image) from `w` on, the padding as zero
+ * points. */
+static void put_places(const gather_job *job, const uint8_t *x, int64_t w, int64_t width,
+                       uint8_t *out, int64_t room) {
+    const mrt_conv_plan *p = &job->conv->plan;
+    const int64_t channels = p->channels;
+    const int64_t left = x ? mrt_min64(width, mrt_max64(0, -w)) : width;
+    const int64_t right = mrt_min64(width - left, mrt_max64(0, w + width - p->in[2]));
+    const int64_t inner = width - left - right;
+    if (left > 0) {
+        memset(out, job->zero_point, (size_t)(left * channels));
+    }
+    if (inner > 0) {
+        copy_short(out + left * channels, x + (w + left) * channels, inner * channels,
+                   room - left * channels);
+    }
+    if (right > 0) {
+        memset(out + (left + inner) * channels, job->zero_point, (size_t)(right * channels));
+    }
+}
+
+static void gather_window(const gather_job *job, int64_t position, uint8_t *out) {
+    const mrt_conv_plan *p = &job->conv->plan;
+    const bool merged = p->dilation[2] == 1;
+    const int64_t width = merged ? p->kernel[2] : 1;
+    const int64_t d = position / p->out[2] / p->out[1] * p->stride[0] - p->begin[0];
+    const int64_t h = position / p->out[2] % p->out[1] * p->stride[1] - p->begin[1];
+    const int64_t w = position % p->out[2] * p->stride[2] - p->begin[2];
+    int64_t at = 0;
+    for (int64_t i = 0; i < p->kernel[0] * p->kernel[1]; ++i) {
+        const int64_t row_d = d + i / p->kernel[1] * p->dilation[0];
+        const int64_t row_h = h + i % p->kernel[1] * p->dilation[1];
+        const bool inside = row_d >= 0 && row_d < p->in[0] && row_h >= 0 && row_h < p->in[1];
+        const uint8_t *x =
+            inside ? job->x + (row_d * p->in[1] + row_h) * p->in[2] * p->channels : NULL;
+        for (int64_t tap = 0; tap < p->kernel[2]; tap += width, at += width * p->channels) {
+            put_places(job, x, w + tap * p->dilation[2], width, out + at, job->conv->length - at);
+        }
+    }
+}
+
+static void gather_task(void *context, int64_t task) {
+    const gather_job *job = context;
+    const int64_t end = mrt_min64(job->count, (task + 1) * TASK_ROWS);
+    for (int64_t row = task * TASK_ROWS; row < end; ++row) {
+        gather_window(job, job->first + row, job->out + row * job->conv->length);
+    }
+}
+
+void mrt_nhwc_gather_run(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n,
+                         uint8_t zero_point) {
+    const mrt_conv_plan *p = &c->plan;
+    uint8_t *y = (uint8_t *)call->out[0]->data + n * p->positions * p->out_channels;
+    gather_job job = {.conv = c,
+                      .x = (const uint8_t *)call->in[0]->data + n * p->in_plane * p->channels,
+                      .zero_point = zero_point,
+                      .out = call->scratch};
+    mrt_nhwc_conv part = *c;
+    for (; job.first < p->positions; job.first += c->line) {
+        job.count = part.line = mrt_min64(c->line, p->positions - job.first);
+        mrt_parallel_for(call->pool, mrt_div_up(job.count, TASK_ROWS), gather_task, &job);
+        mrt_nhwc_tiles_run(&part, call->scratch, y + job.first * p->out_channels, call->pool);
+    }
+}
