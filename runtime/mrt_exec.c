@@ -1,5 +1,6 @@
 #include "runtime/mrt_exec.h"
 
+#include "runtime/mrt_batch.h"
 #include "runtime/mrt_half.h"
 #include "runtime/mrt_plan_private.h"
 
@@ -17,6 +18,8 @@ typedef struct exec_step {
 } exec_step;
 
 struct mrt_exec {
+    mrt_batch_exec *batch; /* runs without an observer, part by part; NULL: there is but one part */
+    mrt_exec *whole;       /* beside batch: runs with an observer; NULL until there is one */
     const mrt_plan *plan; /* executed: derived from the caller's, or that itself */
     const mrt_plan *source; /* the caller's */
     const mrt_layout *layout; /* of plan; NULL: it is the caller's */
@@ -115,12 +118,8 @@ static bool bind_steps(mrt_exec *exec) {
     return true;
 }
 
-mrt_status mrt_exec_create(const mrt_plan *plan, mrt_pool *pool, mrt_exec **out_exec,
-                           mrt_error *err) {
-    const mrt_plan_memory *memory = plan->memory;
-    if (!memory->finalized) {
-        return mrt_fail(err, MRT_INVALID, "the plan is not finalized");
-    }
+static mrt_status create_whole(const mrt_plan *plan, mrt_pool *pool, mrt_exec **out_exec,
+                               mrt_error *err) {
     mrt_exec *exec = calloc(1, sizeof *exec);
     if (exec == NULL) {
         return mrt_fail(err, MRT_NO_MEMORY, "no memory for an executor");
@@ -161,10 +160,51 @@ mrt_status mrt_exec_create(const mrt_plan *plan, mrt_pool *pool, mrt_exec **out_
                     (long long)plan->arena_bytes);
 }
 
+/* The plan of a part, or NULL. */
+static mrt_status choose_part(const mrt_plan *plan, mrt_error *err) {
+    mrt_plan_memory *memory = plan->memory;
+    mrt_status status = MRT_OK;
+    pthread_mutex_lock(&memory->lock);
+    if (!memory->part_known) {
+        status = mrt_batch_derive(plan, &memory->part, &memory->parts, err);
+        memory->part_known = status == MRT_OK;
+    }
+    pthread_mutex_unlock(&memory->lock);
+    return status;
+}
+
+mrt_status mrt_exec_create(const mrt_plan *plan, mrt_pool *pool, mrt_exec **out_exec,
+                           mrt_error *err) {
+    const mrt_plan_memory *memory = plan->memory;
+    if (!memory->finalized) {
+        return mrt_fail(err, MRT_INVALID, "the plan is not finalized");
+    }
+    MRT_TRY(choose_part(plan, err));
+    if (memory->part == NULL) {
+        return create_whole(plan, pool, out_exec, err);
+    }
+    mrt_exec *exec = calloc(1, sizeof *exec);
+    if (exec == NULL) {
+        return mrt_fail(err, MRT_NO_MEMORY, "no memory for an executor");
+    }
+    exec->source = plan;
+    exec->pool = pool;
+    const mrt_status status =
+        mrt_batch_exec_create(plan, memory->part, memory->parts, pool, &exec->batch, err);
+    if (status != MRT_OK) {
+        free(exec);
+        return status;
+    }
+    *out_exec = exec;
+    return MRT_OK;
+}
+
 void mrt_exec_destroy(mrt_exec *exec) {
     if (exec == NULL) {
         return;
     }
+    mrt_batch_exec_destroy(exec->batch);
+    mrt_exec_destroy(exec->whole);
     for (int32_t id = 0; exec->restored != NULL && id < exec->source->n_tensors; id++) {
         free(exec->restored[id]);
     }
@@ -200,6 +240,9 @@ mrt_tensor *mrt_exec_tensor(mrt_exec *exec, int32_t tensor_id) {
     if (tensor_id < 0 || tensor_id >= exec->source->n_tensors) {
         return NULL;
     }
+    if (exec->batch != NULL) {
+        return mrt_batch_exec_tensor(exec->batch, tensor_id);
+    }
     const int32_t root = exec->source->tensors[tensor_id].root;
     if (exec->layout != NULL && exec->layout->absent[root]) {
         exec->tensors[tensor_id].data = restore(exec, root);
@@ -211,7 +254,9 @@ void mrt_exec_set_timing(mrt_exec *exec, double *seconds) {
     exec->seconds = seconds;
 }
 
-const mrt_plan *mrt_exec_plan(const mrt_exec *exec) { return exec->plan; }
+const mrt_plan *mrt_exec_plan(const mrt_exec *exec) {
+    return exec->batch != NULL ? mrt_batch_exec_plan(exec->batch) : exec->plan;
+}
 
 void mrt_exec_set_trace(mrt_exec *exec, mrt_trace_fn *trace, void *user) {
     exec->trace = trace;
@@ -420,9 +465,44 @@ static void run_timed(mrt_exec *exec, int32_t index, int32_t own) {
     }
 }
 
+/* Inputs go to the executor of the whole batch, or its outputs come back. */
+static void copy_borders(mrt_exec *exec, const int32_t *ids, int32_t count, bool to_whole) {
+    for (int32_t i = 0; i < count; i++) {
+        void *own = mrt_batch_exec_tensor(exec->batch, ids[i])->data;
+        void *whole = mrt_exec_tensor(exec->whole, ids[i])->data;
+        if (own != whole) { /* the same for a constant */
+            memcpy(to_whole ? whole : own, to_whole ? own : whole,
+                   (size_t)exec->source->tensors[ids[i]].bytes);
+        }
+    }
+}
+
+/* Observers see whole batches, and ranges of steps keep their values. */
+static void run_whole(mrt_exec *exec, int32_t first, int32_t last, mrt_observer_fn *observer,
+                      void *user) {
+    if (exec->whole == NULL &&
+        create_whole(exec->source, exec->pool, &exec->whole, &exec->problem) != MRT_OK) {
+        return;
+    }
+    copy_borders(exec, exec->source->inputs, exec->source->n_inputs, true);
+    exec->whole->any_order = exec->any_order;
+    mrt_exec_set_timing(exec->whole, exec->seconds);
+    mrt_exec_set_trace(exec->whole, NULL, NULL);
+    mrt_exec_run_range(exec->whole, first, last, observer, user);
+    copy_borders(exec, exec->source->outputs, exec->source->n_outputs, false);
+}
+
 /* Steps [first, last) of the caller's plan. */
 void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observer_fn *observer,
                         void *user) {
+    if (exec->batch != NULL) {
+        if (observer == NULL && first <= 0 && last >= exec->source->n_steps) {
+            mrt_batch_exec_run(exec->batch, exec->seconds, exec->trace, exec->trace_user);
+        } else {
+            run_whole(exec, first, last, observer, user);
+        }
+        return;
+    }
     const mrt_plan *plan = exec->plan;
     if (first <= 0) {
         exec->problem.text[0] = '\0';

@@ -41,6 +41,8 @@ enum {
     MRT_INTERNAL = 32,  /* of derived plans only: refused in bundles */
     MRT_OPTIONAL_2 = 4, /* in[2] may be absent although min_in counts it */
     MRT_F64_MATH = 16,  /* written for f64, too: f64 operands are left alone */
+    MRT_PER_IMAGE = 128, /* element i of axis 0 of the results depends on element i of the operands' alone,
+                            unless parameters or broadcasting say otherwise: mrt_batch.c */
     MRT_WRITES_SHAPE = 64, /* dimensions of outputs are bounds: run writes the true ones */
 };
 

@@ -26,6 +26,7 @@ void mrt_plan_destroy(mrt_plan *plan) {
     }
     mrt_plan_memory *memory = plan->memory;
     mrt_plan_destroy(memory->derived);
+    mrt_plan_destroy(memory->part);
     pthread_mutex_destroy(&memory->lock);
     mrt_bump_free(&memory->bump);
     free(memory);

@@ -52,7 +52,10 @@ typedef struct mrt_plan_memory {
     int32_t *symbol_next;   /* another one of the same step, or -1 */
     uint8_t *step_live;     /* per step: an operand has a size that depends on data */
     const mrt_layout *layout; /* of a derived plan, else NULL */
-    pthread_mutex_t lock;     /* guards the two below */
+    pthread_mutex_t lock;     /* guards those below */
+    bool part_known;
+    mrt_plan *part;           /* mrt_batch.h: what executors run `parts` times; NULL: there is none */
+    int32_t parts;
     bool derived_known;
     mrt_plan *derived;        /* what executors run; NULL: this plan itself */
 } mrt_plan_memory;

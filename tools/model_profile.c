@@ -23,11 +23,20 @@ static void record(void *user, int32_t index, const mrt_call *call, double begin
     if (r->start < 0) {
         r->start = begin;
     }
-    r->seconds[(int64_t)index * r->p->runs + r->run] = end - begin;
+    const mrt_work work = mrt_work_of(s->step->kernel, call);
+    double *seconds = &r->seconds[(int64_t)index * r->p->runs + r->run];
+    if (*seconds > 0) { /* a further part of a batch */
+        *seconds += end - begin;
+        s->work.macs += work.macs;
+        s->work.bytes_read += work.bytes_read;
+        s->work.bytes_written += work.bytes_written;
+        return;
+    }
+    *seconds = end - begin;
     s->begin = begin - r->start;
     s->end = end - r->start;
     s->shape = call->out[0]->shape;
-    s->work = mrt_work_of(s->step->kernel, call);
+    s->work = work;
 }
 
 static int compare_double(const void *a, const void *b) {

@@ -368,7 +368,7 @@ START_TEST(random_graphs) {
                 continue;
             }
             setenv("MICA_ISA", mrt_tile_isa_at(isa)->name, 1);
-            graph g = {.plan = mrt_plan_create(), .n = rnd_in(1, 2), .h = rnd_in(1, 17),
+            graph g = {.plan = mrt_plan_create(), .n = rnd_in(1, 6), .h = rnd_in(1, 17),
                        .w = rnd_in(1, 17)};
             build(&g);
             ck_assert_msg(mrt_plan_finalize(g.plan, keep_all, &err) == MRT_OK, "%s", err.text);
