@@ -492,7 +492,22 @@ static void run_whole(mrt_exec *exec, int32_t first, int32_t last, mrt_observer_
     copy_borders(exec, exec->source->outputs, exec->source->n_outputs, false);
 }
 
-/* Steps [first, last) of the caller's plan. */
+/* Steps [first, last) of the caller's plan, or those of them that are wanted (NULL: all). */
+static void run_some(mrt_exec *exec, int32_t first, int32_t last, const bool *wanted,
+                     mrt_observer_fn *observer, void *user) {
+    const mrt_plan *plan = exec->plan;
+    for (int32_t i = 0; i < plan->n_steps; i++) {
+        const int32_t own = exec->layout != NULL ? exec->layout->step_of[i] : i;
+        if (own < first || own >= last || (wanted != NULL && !wanted[own])) {
+            continue;
+        }
+        run_timed(exec, i, own);
+        if (observer != NULL) {
+            report_outputs(exec, &plan->steps[i], observer, user);
+        }
+    }
+}
+
 void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observer_fn *observer,
                         void *user) {
     if (exec->batch != NULL) {
@@ -513,14 +528,43 @@ void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observe
     for (int32_t i = 0; exec->seconds != NULL && i < exec->source->n_steps; i++) {
         exec->seconds[i] = i >= first && i < last ? 0 : exec->seconds[i];
     }
-    for (int32_t i = 0; i < plan->n_steps; i++) {
-        const int32_t own = exec->layout != NULL ? exec->layout->step_of[i] : i;
-        if (own < first || own >= last) {
-            continue;
-        }
-        run_timed(exec, i, own);
-        if (observer != NULL) {
-            report_outputs(exec, &plan->steps[i], observer, user);
+    run_some(exec, first, last, NULL, observer, user);
+}
+
+void mrt_exec_run_steps(mrt_exec *exec, const bool *wanted) {
+    run_some(exec, 0, exec->source->n_steps, wanted, NULL, NULL);
+}
+
+/* Where the step that makes the value writes it; other forms are made for their readers later. */
+static bool is_made_last(const mrt_exec *exec, int32_t root) {
+    const int32_t stored = exec->layout != NULL ? exec->layout->stored[root] : -1;
+    return stored >= 0 && exec->layout->origin[stored] == root;
+}
+
+void mrt_exec_get(const mrt_exec *exec, int32_t id, void *data) {
+    const int32_t root = exec->source->tensors[id].root;
+    if (!is_made_last(exec, root)) {
+        memcpy(data, exec->tensors[root].data, (size_t)exec->source->tensors[root].bytes);
+        return;
+    }
+    mrt_tensor t = exec->source->tensors[root].info;
+    t.data = data;
+    mrt_layout_restore(&exec->tensors[exec->layout->stored[root]], &t);
+}
+
+void mrt_exec_set(mrt_exec *exec, int32_t id, const void *data) {
+    const mrt_plan_memory *memory = exec->source->memory;
+    const int32_t root = exec->source->tensors[id].root;
+    if (exec->layout == NULL || !exec->layout->absent[root]) {
+        memcpy(exec->tensors[root].data, data, (size_t)exec->source->tensors[root].bytes);
+    }
+    /* Aliases have channels-last forms of their own. */
+    for (int32_t i = memory->alias_first[root] - 1; i < memory->alias_first[root + 1]; i++) {
+        const int32_t same = i < memory->alias_first[root] ? root : memory->alias_ids[i];
+        if (exec->layout != NULL && exec->layout->stored[same] >= 0) {
+            mrt_tensor rows = exec->source->tensors[same].info;
+            rows.data = (void *)(uintptr_t)data;
+            mrt_layout_store(&rows, &exec->tensors[exec->layout->stored[same]]);
         }
     }
 }

@@ -27,6 +27,15 @@ void mrt_exec_run(mrt_exec *exec, mrt_observer_fn *observer, void *user);
 void mrt_exec_run_range(mrt_exec *exec, int32_t first, int32_t last, mrt_observer_fn *observer,
                         void *user);
 
+/* Parts of a model, for keep_all plans whose sizes do not depend on data. `get` copies the value of a
+ * tensor out, `set` replaces it for every step that reads it (inputs, values and aliases; an alias is
+ * its root): plain row-major bytes in the tensor's type, in whatever form the executor keeps them.
+ * run_steps runs the steps of the caller's plan that are marked in wanted[n_steps], in their order; what
+ * they read has to be there from an earlier run or from `set`. */
+void mrt_exec_get(const mrt_exec *exec, int32_t tensor_id, void *data);
+void mrt_exec_set(mrt_exec *exec, int32_t tensor_id, const void *data);
+void mrt_exec_run_steps(mrt_exec *exec, const bool *wanted);
+
 /* any: observers of the following runs take the elements of a tensor in any order (statistics do), so
  * that values kept channels-last are not brought back for them. Type and shape are unchanged. */
 void mrt_exec_observe_any_order(mrt_exec *exec, bool any);

@@ -273,10 +273,18 @@ const mrt_layout *mrt_layout_of(const mrt_plan *plan) {
     return ((const mrt_plan_memory *)plan->memory)->layout;
 }
 
-void mrt_layout_restore(const mrt_tensor *stored, mrt_tensor *tensor) {
-    const mrt_axis_params back = {.flag = 0};
-    const mrt_tensor *in[1] = {stored};
-    mrt_tensor *out[1] = {tensor};
-    const mrt_call call = {.in = in, .n_in = 1, .out = out, .n_out = 1, .params = &back};
+static void relayout(const mrt_tensor *from, mrt_tensor *to, bool to_last) {
+    const mrt_axis_params params = {.flag = to_last};
+    const mrt_tensor *in[1] = {from};
+    mrt_tensor *out[1] = {to};
+    const mrt_call call = {.in = in, .n_in = 1, .out = out, .n_out = 1, .params = &params};
     mrt_kernel_find(MRT_K_relayout)->run(&call);
+}
+
+void mrt_layout_restore(const mrt_tensor *stored, mrt_tensor *tensor) {
+    relayout(stored, tensor, false);
+}
+
+void mrt_layout_store(const mrt_tensor *tensor, mrt_tensor *stored) {
+    relayout(tensor, stored, true);
 }

@@ -30,5 +30,7 @@ const mrt_layout *mrt_layout_of(const mrt_plan *plan);
 
 /* [pure layout] Row-major bytes of `tensor` (its type and shape) from its channels-last form. */
 void mrt_layout_restore(const mrt_tensor *stored, mrt_tensor *tensor);
+/* The other way. */
+void mrt_layout_store(const mrt_tensor *tensor, mrt_tensor *stored);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "passes/calibration/calibrate.h"
 #include "passes/recovery/recovery.h"
+#include "tools/calibration_search.h"
 
 /* The command line. */
 typedef struct calibration_settings {
@@ -14,6 +15,7 @@ typedef struct calibration_settings {
     int64_t input_num, threads, finetune_level;
     bool processor_given; /* else it has its default */
     bool quiet, correct, asymmetric, resume, per_channel;
+    calibration_search_settings *search;
 } calibration_settings;
 
 /* One call of the command. What is not known yet is NULL or zero. */
@@ -25,6 +27,7 @@ typedef struct calibration_job {
     const mica_processor *processor;   /* calibration_read_processor */
     mica_recovery_options recovery;    /* calibration_read_recovery */
     bool recovers;                     /* a recovery step is wanted */
+    bool searches;                     /* calibration_read_search */
     const char *recovered, *recovered_weights; /* files that recovery writes */
     mica_module *module;               /* top; replaced by recovery */
     mica_dataset *dataset;

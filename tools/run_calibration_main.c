@@ -15,6 +15,7 @@ static mica_status read_options(calibration_job *job, mica_error *err) {
     }
     MICA_TRY(calibration_read_method(job, err));
     MICA_TRY(calibration_read_processor(job, err));
+    MICA_TRY(calibration_read_search(job, err));
     MICA_TRY(calibration_read_recovery(job, err));
     MICA_TRY(calibration_read_cache(job, err));
     MICA_TRY(tool_check_output(s->table, err));
@@ -28,7 +29,8 @@ static mica_status work(calibration_job *job, mica_error *err) {
     MICA_TRY(calibration_collect(job, err));
     job->table = mica_make_table(&job->statistics, &job->method, job->threads);
     MICA_TRY(job->recovers ? calibration_recover(job, err) : MICA_OK);
-    return calibration_write(job, err);
+    MICA_TRY(calibration_write(job, err));
+    return job->searches ? calibration_search(job, err) : MICA_OK;
 }
 
 static mica_status run(const calibration_settings *s, mica_context *context, mica_error *err) {
@@ -48,7 +50,8 @@ static mica_status run(const calibration_settings *s, mica_context *context, mic
 }
 
 int main(int argc, char **argv) {
-    calibration_settings s = {0};
+    calibration_search_settings search = {0};
+    calibration_settings s = {.search = &search};
     mica_option rows[] = {
         {.name = "mlir_file", .kind = MICA_OPT_STRING, .metavar = "MLIR", .required = true, .dest = &s.mlir,
          .help = "module of the top dialect, as model_transform writes it"},
@@ -80,11 +83,12 @@ int main(int argc, char **argv) {
         {.name = "--bc", .kind = MICA_OPT_FLAG, .dest = &s.correct,
          .help = "recovery: means of quantized layers made those of float ones (bias correction)"},
         {.name = "--processor", .kind = MICA_OPT_STRING, .default_text = "bm1684x", .dest = &s.processor,
-         .help = "processor on which recovery measures"},
+         .help = "processor on which recovery and searches measure"},
         {.name = "--asymmetric", .kind = MICA_OPT_FLAG, .dest = &s.asymmetric,
-         .help = "recovery for model_deploy --asymmetric"},
+         .help = "recovery and searches for model_deploy --asymmetric"},
         {.name = "--recovered", .kind = MICA_OPT_STRING, .metavar = "MLIR", .dest = &s.recovered,
          .help = "where recovery writes the changed module, a name that ends in .mlir; without: mlir_file with _recovered"},
+        CALIBRATION_SEARCH_ROWS(search),
         {.name = "--threads", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s.threads,
          .help = "threads; 0: MICA_NUM_THREADS, else one per core; the table does not depend on it"},
         {.name = "--quiet", .kind = MICA_OPT_FLAG, .dest = &s.quiet, .help = "no progress line"},
@@ -96,10 +100,12 @@ int main(int argc, char **argv) {
     int code = TOOL_OK;
     if (tool_options(&table, argc, argv, &code)) {
         mica_error err = {0};
+        calibration_search_given(&table, &search);
         s.processor_given = mica_option_given(&table, "--processor");
         mica_context *context = tool_context();
         if (run(&s, context, &err) != MICA_OK) {
             code = tool_failed(program, &err);
+            code = search.unreached ? TOOL_UNREACHED : code;
         }
         mica_context_destroy(context);
     }

@@ -1,0 +1,86 @@
+/* run_calibration: searches for mixed precision. */
+#include "tools/calibration_search.h"
+
+#include <string.h>
+
+#include "tools/calibration.h"
+
+void calibration_search_given(const mica_option_table *table, calibration_search_settings *settings) {
+    static const char *const names[] = {"--quantize_table", "--quantize_method_list", "--inference_num", "--expected_cos",
+                                        "--max_float_layers", "--fp_type", "--post_process", "--post_process_seconds",
+                                        "--global_compare_layers", "--pre_qtable", "--transformer", "--cluster",
+                                        "--fast", "--mix_mode"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0] && settings->idle == NULL; ++i) {
+        settings->idle = mica_option_given(table, names[i]) ? names[i] : NULL;
+    }
+}
+
+static mica_status check_mix(const calibration_job *job, mica_error *err) {
+    mica_mode int4;
+    if (strcmp(job->settings->search->mix_mode, "4_8") != 0) {
+        return MICA_OK;
+    }
+    return mica_mode_find("INT4", &int4) && mica_processor_has_mode(job->processor, int4)
+               ? MICA_OK
+               : mica_fail(err, "--mix_mode 4_8: processor %s does not execute INT4; nearest is 8_16",
+                           job->processor->name);
+}
+
+mica_status calibration_read_search(calibration_job *job, mica_error *err) {
+    const calibration_search_settings *s = job->settings->search;
+    job->searches = strcmp(s->kind, "False") != 0;
+    if (!job->searches) {
+        return s->idle == NULL ? MICA_OK : mica_fail(err, "%s has no effect without --search", s->idle);
+    }
+    if (s->common.qtable == NULL) {
+        return mica_fail(err, "--search %s needs --quantize_table", s->kind);
+    }
+    MICA_TRY(check_mix(job, err));
+    mica_mode mode = MICA_MODE_F32;
+    MICA_TRY(search_check(&s->common, job->processor, &mode, err));
+    mica_method *methods = NULL;
+    const char **names = NULL;
+    size_t n = 0;
+    return s->common.methods == NULL ? MICA_OK
+                                     : search_methods("--quantize_method_list", s->common.methods, job->arena,
+                                                      &methods, &names, &n, err);
+}
+
+/* Tables of the listed methods; ranges of a recovered model are measured again. */
+static mica_status search_list(calibration_job *job, search_job *search, mica_error *err) {
+    mica_method *methods = NULL;
+    const char **names = NULL;
+    MICA_TRY(search_methods("--quantize_method_list", job->settings->search->common.methods, job->arena, &methods, &names,
+                            &search->n_methods, err));
+    mica_statistics fresh = {0};
+    if (job->recovers) {
+        MICA_TRY(mica_collect_statistics(job->module, job->dataset, job->threads, job->settings->quiet, &fresh, err));
+    }
+    const mica_statistics *statistics = job->recovers ? &fresh : &job->statistics;
+    mica_cali_table **tables = mica_arena_array(job->arena, search->n_methods, sizeof *tables);
+    for (size_t i = 0; i < search->n_methods; ++i) {
+        tables[i] = mica_make_table(statistics, &methods[i], job->threads);
+    }
+    search->tables = (const mica_cali_table *const *)tables;
+    search->methods = names;
+    const mica_status status = search_run_layers(search, "Search_Qtable", "success search qtable", err);
+    for (size_t i = 0; i < search->n_methods; ++i) {
+        mica_cali_table_destroy(tables[i]);
+    }
+    mica_statistics_free(&fresh);
+    return status;
+}
+
+mica_status calibration_search(calibration_job *job, mica_error *err) {
+    const calibration_settings *s = job->settings;
+    const mica_cali_table *own = job->table;
+    const char *name = s->method;
+    search_settings common = s->search->common;
+    common.transformer = strcmp(s->search->transformer, "True") == 0;
+    search_job search = {.settings = &common, .module = job->module, .dataset = job->dataset,
+                         .processor = job->processor, .mlir = s->mlir, .base = job->table, .tables = &own,
+                         .methods = &name, .n_methods = 1, .arena = job->arena, .threads = job->threads,
+                         .asymmetric = s->asymmetric, .quiet = s->quiet, .unreached = &s->search->unreached};
+    return common.methods != NULL ? search_list(job, &search, err)
+                                  : search_run_layers(&search, "Search_Qtable", "success search qtable", err);
+}

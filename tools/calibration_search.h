@@ -1,0 +1,42 @@
+/* run_calibration: searches for mixed precision. */
+#ifndef MICA_TOOLS_CALIBRATION_SEARCH_H
+#define MICA_TOOLS_CALIBRATION_SEARCH_H
+
+#include "tools/search.h"
+
+/* The command line. */
+typedef struct calibration_search_settings {
+    search_settings common;
+    const char *kind, *transformer, *mix_mode;
+    const char *idle; /* an option for searches that was given, or NULL */
+    bool unreached;   /* out: the target was not reached */
+} calibration_search_settings;
+
+/* Rows of the option table; c: the calibration_search_settings. */
+#define CALIBRATION_SEARCH_ROWS(c)                                                                                     \
+    {.name = "--search", .kind = MICA_OPT_CHOICE, .choices = "False,search_qtable", .default_text = "False",          \
+     .dest = &(c).kind, .help = "search_qtable: layers to keep in float so that the outputs reach --expected_cos"},   \
+    {.name = "--quantize_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).common.qtable,              \
+     .help = "output of a search: one 'op_name MODE' row per layer; new_cali_table.txt and Search_Qtable go beside it"}, \
+    {.name = "--quantize_method_list", .kind = MICA_OPT_STRING, .metavar = "METHODS", .dest = &(c).common.methods,    \
+     .help = "methods that compete for the threshold of every layer (KL,MSE); without: the table of --cali_method"},  \
+    SEARCH_OPTION_ROWS((c).common, "30"),                                                                             \
+    {.name = "--transformer", .kind = MICA_OPT_CHOICE, .choices = "False,True", .default_text = "False",              \
+     .dest = &(c).transformer, .help = "True: only products, normalizations, softmax and activations are searched"},  \
+    {.name = "--cluster", .kind = MICA_OPT_FLAG, .dest = &(c).common.cluster,                                         \
+     .help = "float: the worse of two clusters of layers, whatever their number"},                                    \
+    {.name = "--fast", .kind = MICA_OPT_FLAG, .dest = &(c).common.fast,                                               \
+     .help = "measures layers with 8 samples and checks at most twice"},                                              \
+    {.name = "--mix_mode", .kind = MICA_OPT_CHOICE, .choices = "8_16,4_8", .default_text = "8_16",                    \
+     .dest = &(c).mix_mode, .help = "modes to mix: INT8 and float, or INT4 and INT8 where the processor has it"}
+
+struct calibration_job;
+
+/* Which of the options that only a search reads was given; sets settings->idle. */
+void calibration_search_given(const mica_option_table *table, calibration_search_settings *settings);
+/* Checks the options; sets job->searches. */
+mica_status calibration_read_search(struct calibration_job *job, mica_error *err);
+/* Searches with the table of the job. */
+mica_status calibration_search(struct calibration_job *job, mica_error *err);
+
+#endif
