@@ -1,0 +1,57 @@
+#include "passes/search/model.h"
+
+#include <string.h>
+
+#include "utils/arena.h"
+
+_Static_assert((int)MICA_MODE_COUNT <= (int)MICA_SOLVE_MODES, "modes fit into the solver's labels");
+
+static void fill_op(const mica_noise_result *results, mica_mode always, size_t k, mica_solve_op *op) {
+    *op = (mica_solve_op){0};
+    op->allowed[always] = true;
+    for (int m = 0; m < MICA_MODE_COUNT; ++m) {
+        if (results[m].has != NULL && results[m].has[k]) {
+            op->allowed[m] = true;
+            op->noise[m] = results[m].own[k].nsr;
+        }
+    }
+}
+
+/* A reader that works in mode m rounds what it reads, unless its producer has rounded it in that mode or in a
+ * coarser one. Modes of mica_mode are ordered from the finest to the coarsest. */
+static void fill_edge(const mica_noise_result *results, size_t e, const mica_net_edge *from, mica_solve_edge *edge) {
+    *edge = (mica_solve_edge){.from = from->from, .to = from->to};
+    for (int to = 0; to < MICA_MODE_COUNT; ++to) {
+        for (int source = 0; source < to && results[to].edges != NULL; ++source) {
+            edge->noise[source][to] = results[to].edges[e].nsr;
+        }
+    }
+}
+
+void mica_model_make(const mica_net *net, const mica_noise_result *results, mica_mode always, mica_model *out) {
+    out->ops = mica_alloc((net->n_ops + 1) * sizeof *out->ops);
+    out->edges = mica_alloc((net->n_edges + 1) * sizeof *out->edges);
+    for (size_t k = 0; k < net->n_ops; ++k) {
+        fill_op(results, always, k, &out->ops[k]);
+    }
+    size_t n = 0;
+    for (size_t e = 0; e < net->n_edges; ++e) {
+        const mica_net_edge *edge = &net->edges[e];
+        if (edge->from >= 0) {
+            fill_edge(results, e, edge, &out->edges[n++]);
+            continue;
+        }
+        for (int m = 0; m < MICA_MODE_COUNT; ++m) { /* network inputs are float */
+            if (out->ops[edge->to].allowed[m] && results[m].edges != NULL) {
+                out->ops[edge->to].noise[m] += results[m].edges[e].nsr;
+            }
+        }
+    }
+    out->problem = (mica_solve_problem){.ops = out->ops, .n_ops = net->n_ops, .edges = out->edges, .n_edges = n};
+}
+
+void mica_model_free(mica_model *model) {
+    mica_free(model->ops);
+    mica_free(model->edges);
+    *model = (mica_model){0};
+}

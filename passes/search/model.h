@@ -1,0 +1,19 @@
+/* Noise that was measured, as a problem for the solver. */
+#ifndef MICA_SEARCH_MODEL_H
+#define MICA_SEARCH_MODEL_H
+
+#include "passes/search/noise.h"
+#include "passes/search/solve.h"
+
+typedef struct mica_model {
+    mica_solve_op *ops;
+    mica_solve_edge *edges;
+    mica_solve_problem problem;
+} mica_model;
+
+/* Modes are mica_mode. results[mode]: what was measured with parts, `has` NULL where it was not. An op
+ * may have the modes that it has there, and `always` (no noise unless measured). Costs are 0. */
+void mica_model_make(const mica_net *net, const mica_noise_result *results, mica_mode always, mica_model *out);
+void mica_model_free(mica_model *model);
+
+#endif
