@@ -56,14 +56,8 @@ static mica_status write_table(const settings *s, mica_arena *arena, const mica_
 }
 
 static mica_status run(const settings *s, mica_context *context, mica_error *err) {
-    const mica_processor *processor = mica_processor_find(s->processor);
-    if (processor == NULL) {
-        size_t n = 0;
-        const char *const *names = mica_processor_names(&n);
-        const char *nearest = mica_nearest(s->processor, names, n);
-        return mica_fail(err, "unknown processor '%s'%s%s", s->processor,
-                         nearest != NULL ? "; nearest is " : "", nearest != NULL ? nearest : "");
-    }
+    const mica_processor *processor = NULL;
+    MICA_TRY(tool_processor(s->processor, &processor, err));
     mica_mode mode = MICA_MODE_F32;
     MICA_TRY(choose_mode(s, processor, &mode, err));
     MICA_TRY(tool_check_output(s->table, err));

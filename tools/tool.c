@@ -81,6 +81,18 @@ mica_context *tool_context(void) {
     return context;
 }
 
+mica_status tool_processor(const char *name, const mica_processor **out, mica_error *err) {
+    *out = mica_processor_find(name);
+    if (*out != NULL) {
+        return MICA_OK;
+    }
+    size_t n = 0;
+    const char *const *names = mica_processor_names(&n);
+    const char *nearest = mica_nearest(name, names, n);
+    return mica_fail(err, "unknown processor '%s'%s%s", name, nearest != NULL ? "; nearest is " : "",
+                     nearest != NULL ? nearest : "");
+}
+
 int tool_threads(int64_t option) {
     int64_t threads = option;
     const char *text = getenv("MICA_NUM_THREADS");

@@ -3,6 +3,7 @@
 #define MICA_TOOL_H
 
 #include "dialects/dialects.h"
+#include "dialects/processors.h"
 #include "ir/op.h"
 #include "passes/calibration/dataset.h"
 #include "runtime/mrt_bundle.h"
@@ -18,6 +19,7 @@ enum {
     TOOL_OK = 0,
     TOOL_FAILED = 1, /* the job failed: one line said why */
     TOOL_USAGE = 2,  /* bad command line */
+    TOOL_UNREACHED = 3, /* files are written, but a search did not reach its target */
 };
 
 /* Prints "program: error: text" and returns TOOL_FAILED. */
@@ -36,6 +38,9 @@ mica_context *tool_context(void);
 /* Threads to use: the option's value, else MICA_NUM_THREADS, else one per processor that this process
  * may run on. */
 int tool_threads(int64_t option);
+
+/* Processor called `name`; fails with the nearest one. */
+mica_status tool_processor(const char *name, const mica_processor **out, mica_error *err);
 
 /* Reads a module of the top dialect with its constants: text that parses and verifies, has a function
  * main, and says so in module.state. `what` begins the message for one in another state. */

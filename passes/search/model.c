@@ -17,13 +17,22 @@ static void fill_op(const mica_noise_result *results, mica_mode always, size_t k
     }
 }
 
-/* A reader that works in mode m rounds what it reads, unless its producer has rounded it in that mode or in a
- * coarser one. Modes of mica_mode are ordered from the finest to the coarsest. */
+/* How coarse the values are that a mode reads and makes: a reader rounds what its producer has not rounded as
+ * much already. */
+static const struct {
+    int reads, makes;
+} COARSENESS[MICA_SOLVE_MODES] = {
+    [MICA_MODE_F16] = {1, 1},
+    [MICA_MODE_BF16] = {2, 2},
+    [MICA_MODE_INT8] = {3, 3},
+};
+
 static void fill_edge(const mica_noise_result *results, size_t e, const mica_net_edge *from, mica_solve_edge *edge) {
     *edge = (mica_solve_edge){.from = from->from, .to = from->to};
     for (int to = 0; to < MICA_MODE_COUNT; ++to) {
-        for (int source = 0; source < to && results[to].edges != NULL; ++source) {
-            edge->noise[source][to] = results[to].edges[e].nsr;
+        for (int source = 0; source < MICA_MODE_COUNT && results[to].edges != NULL; ++source) {
+            const bool rounds = COARSENESS[source].makes < COARSENESS[to].reads;
+            edge->noise[source][to] = rounds ? results[to].edges[e].nsr : 0.0;
         }
     }
 }

@@ -7,7 +7,7 @@
 #include "utils/arena.h"
 #include "utils/vec.h"
 
-enum { MOST_LABELS = 16384, MOST_STATES = 4096, MOST_LIVE = 64 };
+enum { MOST_LABELS = 16384, MOST_STATES = 4096, MOST_LIVE = 20 };
 
 /* How a label came to be: that of the op before, and the mode of this op. */
 typedef struct trail {
@@ -16,7 +16,7 @@ typedef struct trail {
 } trail;
 
 typedef struct label {
-    uint64_t state; /* modes of the live ops, two bits each */
+    uint64_t state; /* modes of the live ops, three bits each */
     double cost, noise;
     int32_t before;
     uint8_t mode;
@@ -28,7 +28,7 @@ typedef struct solver {
     const mica_solve_problem *problem;
     size_t *last_use; /* per op: last op that reads it */
     bool *ignored;    /* per edge: its producer was dropped before */
-    int32_t live[MOST_LIVE]; /* ops whose modes are the state; live[i] at bits 2i */
+    int32_t live[MOST_LIVE + 1]; /* ops whose modes are the state; live[i] at bits 3i */
     int n_live;
     label_list labels;
     MICA_VEC(trail) trails; /* of all ops; labels of op k start at first[k] */
@@ -121,13 +121,13 @@ static int place_of(const solver *s, int32_t op) {
     return -1;
 }
 
-static uint8_t mode_at(uint64_t state, int place) { return (uint8_t)(state >> (2 * place) & 3); }
+static uint8_t mode_at(uint64_t state, int place) { return (uint8_t)(state >> (3 * place) & 7); }
 
 static void drop(solver *s, int place) {
-    const uint64_t low = ((uint64_t)1 << (2 * place)) - 1;
+    const uint64_t low = ((uint64_t)1 << (3 * place)) - 1;
     for (size_t i = 0; i < s->labels.len; ++i) {
         const uint64_t state = s->labels.data[i].state;
-        s->labels.data[i].state = (state & low) | ((state >> 2) & ~low);
+        s->labels.data[i].state = (state & low) | ((state >> 3) & ~low);
     }
     memmove(&s->live[place], &s->live[place + 1], (size_t)(s->n_live - place - 1) * sizeof s->live[0]);
     s->n_live--;
@@ -182,7 +182,7 @@ static void extend(solver *s, size_t k, size_t first, size_t last) {
             }
             next.before = (int32_t)(s->first[k] + i);
             next.mode = (uint8_t)m;
-            next.state |= (uint64_t)m << (2 * s->n_live);
+            next.state |= (uint64_t)m << (3 * s->n_live);
             mica_vec_push(&grown, next);
         }
     }
@@ -199,7 +199,7 @@ static void step(solver *s, size_t k, size_t first, size_t last) {
         }
     }
     prune(&s->labels);
-    while (s->n_live > 0 && (count_states(&s->labels) > MOST_STATES || s->n_live >= 31)) {
+    while (s->n_live > 0 && (count_states(&s->labels) > MOST_STATES || s->n_live >= MOST_LIVE)) {
         forget_one(s, k);
     }
     thin(s);

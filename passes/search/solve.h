@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MICA_SOLVE_MODES = 4 };
+enum { MICA_SOLVE_MODES = 8 };
 
 typedef struct mica_solve_op {
     bool allowed[MICA_SOLVE_MODES]; /* at least one */
