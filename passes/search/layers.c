@@ -11,9 +11,6 @@
 
 enum { FAST_SAMPLES = 8, SCREEN_SAMPLES = 8, MOST_RUNS = 10, FAST_RUNS = 2, DEFAULT_FLOAT = 5 };
 
-/* Ops that only move values add no noise of their own; they are float where their neighbours are. */
-#define MOVE_COST 1e-6
-
 typedef struct search {
     mica_real *real;
     const mica_layers_options *options;
@@ -175,13 +172,13 @@ static void find_searched(search *s, const mica_noise_result *first) {
     note(s, "transformer model: %s, all search layer number: %zu", s->options->transformer ? "True" : "False", searched);
 }
 
-/* Layers alone under every method, then the parts under the mixed table. */
+/* Layers alone under every method, then under the mixed table, for an exact choice with their parts. */
 static mica_status measure_layers(search *s) {
     const mica_layers_options *o = s->options;
     const size_t all = s->job->samples;
     const size_t samples = o->fast && all > FAST_SAMPLES ? FAST_SAMPLES : all;
     if (o->n_methods == 1) {
-        MICA_TRY(measure(s, o->tables, 1, samples, true, &s->noise));
+        MICA_TRY(measure(s, o->tables, 1, samples, !o->by_loss, &s->noise));
         find_searched(s, &s->noise);
         choose_methods(s, &s->noise);
         return MICA_OK;
@@ -194,7 +191,7 @@ static mica_status measure_layers(search *s) {
         choose_methods(s, by_method);
         mica_noise_free(by_method, o->n_methods);
         const mica_cali_table *mixed = s->out->table;
-        status = measure(s, &mixed, 1, samples, true, &s->noise);
+        status = measure(s, &mixed, 1, samples, !o->by_loss, &s->noise);
     }
     for (size_t i = 0; i < s->out->count && status == MICA_OK; ++i) {
         mica_layers_row *row = &s->out->rows[i];
@@ -215,7 +212,7 @@ static void make_problem(search *s) {
     for (size_t k = 0; k < net->n_ops; ++k) {
         mica_solve_op *op = &s->model.ops[k];
         if (s->searched[k]) {
-            op->cost[s->options->float_mode] = op->noise[MICA_MODE_INT8] > 0.0 ? 1.0 : MOVE_COST;
+            op->cost[s->options->float_mode] = 1.0;
         } else {
             /* what is not searched stays as it is */
             op->allowed[s->options->float_mode] = is_fixed(s, k) || !s->noise.has[k];

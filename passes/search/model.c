@@ -12,7 +12,7 @@ static void fill_op(const mica_noise_result *results, mica_mode always, size_t k
     for (int m = 0; m < MICA_MODE_COUNT; ++m) {
         if (results[m].has != NULL && results[m].has[k]) {
             op->allowed[m] = true;
-            op->noise[m] = results[m].own[k].nsr;
+            op->noise[m] = results[m].own != NULL ? results[m].own[k].nsr : results[m].alone[k].nsr;
         }
     }
 }

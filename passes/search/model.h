@@ -11,8 +11,8 @@ typedef struct mica_model {
     mica_solve_problem problem;
 } mica_model;
 
-/* Modes are mica_mode. results[mode]: what was measured with parts, `has` NULL where it was not. An op
- * may have the modes that it has there, and `always` (no noise unless measured). Costs are 0. */
+/* Modes are mica_mode. results[mode]: what was measured, `has` NULL where it was not; without parts an op's noise is
+ * that of it alone, and edges have none. An op may have the modes that it has there, and `always` (no noise unless measured). Costs are 0. */
 void mica_model_make(const mica_net *net, const mica_noise_result *results, mica_mode always, mica_model *out);
 void mica_model_free(mica_model *model);
 
