@@ -1,59 +1,52 @@
-/* Speed of the convolution and matrix kernels beside what the processor can do at most.
+/* Speed of the large convolution and matrix kernels alone, beside what the processor can do at most.
  *
- * The limits are loops on registers only: no kernel can be faster. Prints a Markdown table of GMAC/s with
- * 1 thread and with all of them; every figure is the best of many runs. `share` is our 1-thread figure
- * over the limit of the instructions that the row can use.
- *     build/bench/kernels [THREADS] */
+ * The kernels are those that networks run (channels-last, packed weights), with every set of inner loops
+ * that this processor has. The limits are loops on registers only: no kernel can be faster. Prints a
+ * Markdown table of GMAC/s with 1 thread and with all; every figure is the best of many runs, threads
+ * taking turns. `share` is the figure of 1 thread over the limit of the row's own instructions.
+ *     build/bench/kernels [THREADS [WORD...]]      only rows that contain every WORD */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "runtime/kernels/int_isa.h"
+#include "runtime/kernels/tile_f32.h"
 #include "runtime/mrt_kernel.h"
 #include "runtime/mrt_params.h"
 #include "runtime/mrt_probe.h"
 
-static double now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
+enum { MAX_OPERANDS = 5, ROUNDS = 8 };
 
-/* What a kernel may use: OpenBLAS fuses, the written order may not. */
-enum { FUSED = MRT_WORK_F32, WRITTEN = MRT_WORK_F32_WRITTEN, INTEGER = MRT_WORK_INT8 };
+/* n x n images, k x k windows, padded to keep the size; k 0: n rows times a matrix. */
+typedef struct bench_shape {
+    const char *name;
+    int64_t in, out, n, k, stride, group;
+} bench_shape;
 
-static double best_limit[MRT_WORK_KINDS]; /* GMAC/s of one thread */
-
-static void measure_limits(void) {
-    static const char *const names[MRT_WORK_KINDS] = {
-        [FUSED] = "f32 multiply-add, fused", [WRITTEN] = "f32 multiply, then add", [INTEGER] = "8-bit products"};
-    mrt_limits limits;
-    mrt_error err;
-    if (mrt_probe(NULL, 0.5, &limits, &err) != MRT_OK) {
-        fprintf(stderr, "%s\n", err.text);
-        exit(1);
-    }
-    printf("| limit, registers only | GMAC/s, 1 thread |\n|---|---|\n");
-    for (int kind = MRT_WORK_NONE + 1; kind < MRT_WORK_KINDS; ++kind) {
-        best_limit[kind] = 1e-9 * limits.macs[kind];
-        printf("| %s%s%s | %.0f |\n", names[kind], kind == INTEGER ? ", " : "",
-               kind == INTEGER ? limits.int8_isa : "", best_limit[kind]);
-    }
-}
-
-/* --- kernels -------------------------------------------------------------------------------------- */
-
-enum { MAX_OPERANDS = 5, REPEATS = 60 };
+static const bench_shape shapes[] = {
+    {"conv 3x3, 64 to 64, 56x56", 64, 64, 56, 3, 1, 1},
+    {"conv 3x3, 128 to 128, 28x28", 128, 128, 28, 3, 1, 1},
+    {"conv 3x3, 256 to 256, 14x14", 256, 256, 14, 3, 1, 1},
+    {"conv 3x3, 512 to 512, 7x7", 512, 512, 7, 3, 1, 1},
+    {"conv 3x3 / 2, 128 to 128, 56x56", 128, 128, 56, 3, 2, 1},
+    {"conv 1x1, 256 to 64, 56x56", 256, 64, 56, 1, 1, 1},
+    {"conv 1x1, 64 to 256, 56x56", 64, 256, 56, 1, 1, 1},
+    {"conv 1x1, 1024 to 256, 14x14", 1024, 256, 14, 1, 1, 1},
+    {"conv 1x1, 512 to 2048, 7x7", 512, 2048, 7, 1, 1, 1},
+    {"depthwise 3x3, 144, 56x56", 144, 144, 56, 3, 1, 144},
+    {"depthwise 5x5, 240, 28x28", 240, 240, 28, 5, 1, 240},
+    {"matmul 197 x 384 x 1536", 384, 1536, 197, 0, 1, 1},
+    {"matmul 128 x 1536 x 384", 1536, 384, 128, 0, 1, 1},
+};
 
 typedef struct bench_case {
-    const char *name;
+    const bench_shape *shape;
     uint16_t kernel;
-    int limit;
     double macs;
     mrt_tensor tensors[MAX_OPERANDS], result;
     int n_in;
+    void *scratch, *packed;
     union {
         mrt_conv_params conv;
         mrt_conv_int_params conv_int;
@@ -62,151 +55,221 @@ typedef struct bench_case {
     } params;
 } bench_case;
 
+static double now(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void fail(const char *what, const char *why) {
+    fprintf(stderr, "%s: %s\n", what, why);
+    exit(1);
+}
+
+static void *bytes_of(size_t bytes) {
+    void *memory = aligned_alloc(64, (bytes + 8192) / 64 * 64); /* kernels read ahead */
+    if (!memory) {
+        fail("bench", "no memory");
+    }
+    return memset(memory, 0, (bytes + 8192) / 64 * 64);
+}
+
 static mrt_tensor tensor_of(mrt_dtype dtype, int rank, int64_t d0, int64_t d1, int64_t d2, int64_t d3) {
     mrt_tensor t = {.name = "", .dtype = dtype, .shape = {.rank = rank, .dims = {d0, d1, d2, d3}}};
-    int64_t bytes = 0;
-    if (!mrt_shape_bytes(&t.shape, dtype, &bytes)) {
-        exit(1);
-    }
-    t.data = aligned_alloc(64, (size_t)(bytes + 127) / 64 * 64);
     const int64_t count = mrt_shape_count(&t.shape);
     uint32_t seed = 12345;
+    t.data = bytes_of((size_t)count * mrt_dtype_bytes(dtype));
     for (int64_t i = 0; i < count; ++i) {
         seed = seed * 1664525u + 1013904223u;
         switch (dtype) {
-        case MRT_F32:
-            ((float *)t.data)[i] = (float)(seed >> 8) / 16777216.0f - 0.5f;
-            break;
-        case MRT_I32:
-            ((int32_t *)t.data)[i] = (int32_t)(seed >> 20);
-            break;
-        default:
-            ((uint8_t *)t.data)[i] = (uint8_t)(seed >> 24);
+        case MRT_F32: ((float *)t.data)[i] = (float)(seed >> 8) / 16777216.0f - 0.5f; break;
+        case MRT_I32: ((int32_t *)t.data)[i] = (int32_t)(seed >> 20); break;
+        case MRT_I8: ((int8_t *)t.data)[i] = (int8_t)((int)(seed >> 24) % 127); break;
+        default: ((uint8_t *)t.data)[i] = (uint8_t)(seed >> 24);
         }
     }
     t.scale = dtype == MRT_F32 || dtype == MRT_I32 ? 0.0 : 0.05;
     return t;
 }
 
-static void fill_i32(mrt_tensor *t, int32_t value) {
-    const int64_t count = mrt_shape_count(&t->shape);
-    for (int64_t i = 0; i < count; ++i) {
-        ((int32_t *)t->data)[i] = value;
-    }
-}
-
 /* Bias, multipliers and shifts of n channels: 2^-10 as requantization. */
 static void add_requant(bench_case *c, int64_t n) {
     for (int i = 2; i < 5; ++i) {
         c->tensors[i] = tensor_of(MRT_I32, 1, n, 0, 0, 0);
+        for (int64_t k = 0; k < n && i > 2; ++k) {
+            ((int32_t *)c->tensors[i].data)[k] = i == 3 ? 1 << 30 : 40;
+        }
     }
-    fill_i32(&c->tensors[3], 1 << 30);
-    fill_i32(&c->tensors[4], 40);
     c->n_in = 5;
 }
 
-/* n x n images of `in` channels, k x k windows, padded to keep the size. */
-static bench_case conv_case(const char *name, bool integer, int order, int64_t in, int64_t out, int64_t n,
-                            int64_t k, int64_t group) {
-    bench_case c = {.name = name, .n_in = 3};
-    const mrt_conv_params conv = {.spatial = 2, .kernel = {k, k, 1}, .stride = {1, 1, 1}, .dilation = {1, 1, 1},
-                                  .pad_begin = {k / 2, k / 2, 0}, .pad_end = {k / 2, k / 2, 0}, .group = group,
-                                  .act_limit = -1.0, .float_order = order};
+static void make_conv(bench_case *c, bool integer) {
+    const bench_shape *s = c->shape;
+    const int64_t k = s->k, n = s->n, to = (n - 1) / s->stride + 1;
+    const mrt_conv_params conv = {.spatial = 2, .kernel = {k, k, 1}, .stride = {s->stride, s->stride, 1},
+                                  .dilation = {1, 1, 1}, .pad_begin = {k / 2, k / 2, 0},
+                                  .pad_end = {k / 2, k / 2, 0}, .group = s->group,
+                                  .act_limit = -1.0, .float_order = MRT_ORDER_BLAS};
     const mrt_dtype dtype = integer ? MRT_U8 : MRT_F32;
-    c.macs = (double)out * (double)(in / group) * (double)(k * k) * (double)(n * n);
-    c.tensors[0] = tensor_of(dtype, 4, 1, in, n, n);
-    c.tensors[1] = tensor_of(integer ? MRT_I8 : MRT_F32, 4, out, in / group, k, k);
-    c.result = tensor_of(dtype, 4, 1, out, n, n);
-    c.kernel = integer ? MRT_K_conv_int : MRT_K_conv_f32;
-    c.limit = integer ? INTEGER : (order == MRT_ORDER_WRITTEN || group > 1 ? WRITTEN : FUSED);
+    c->macs = (double)s->out * (double)(s->in / s->group) * (double)(k * k) * (double)(to * to);
+    c->tensors[0] = tensor_of(dtype, 4, 1, n, n, s->in);
+    c->tensors[1] = tensor_of(integer ? MRT_I8 : MRT_F32, 4, s->out, s->in / s->group, k, k);
+    c->result = tensor_of(dtype, 4, 1, to, to, s->out);
+    c->kernel = integer ? MRT_K_conv_nhwc : MRT_K_conv_nhwc_f32;
+    c->params.conv = conv;
     if (integer) {
-        add_requant(&c, out);
-        c.params.conv_int = (mrt_conv_int_params){.conv = conv, .clamp_max = 255};
+        c->params.conv_int = (mrt_conv_int_params){.conv = conv, .clamp_max = 255};
+    }
+}
+
+static void make_matmul(bench_case *c, bool integer) {
+    const bench_shape *s = c->shape;
+    c->macs = (double)s->n * (double)s->in * (double)s->out;
+    c->tensors[0] = tensor_of(integer ? MRT_U8 : MRT_F32, 2, s->n, s->in, 0, 0);
+    c->tensors[1] = tensor_of(integer ? MRT_I8 : MRT_F32, 2, s->in, s->out, 0, 0);
+    c->result = tensor_of(integer ? MRT_U8 : MRT_F32, 2, s->n, s->out, 0, 0);
+    c->kernel = integer ? MRT_K_matmul_packed : MRT_K_matmul_packed_f32;
+    if (integer) {
+        c->params.matmul_int = (mrt_matmul_int_params){.clamp_max = 255};
     } else {
-        c.tensors[2] = tensor_of(MRT_F32, 1, out, 0, 0, 0);
-        c.params.conv = conv;
+        c->params.matmul = (mrt_matmul_params){.alpha = 1.0, .beta = 1.0, .act_limit = -1.0,
+                                               .float_order = MRT_ORDER_BLAS};
+    }
+}
+
+static bench_case make_case(const bench_shape *shape, bool integer) {
+    bench_case c = {.shape = shape, .n_in = 2};
+    if (shape->k > 0) {
+        make_conv(&c, integer);
+    } else {
+        make_matmul(&c, integer);
+    }
+    if (integer) {
+        add_requant(&c, shape->out);
+    } else {
+        c.tensors[2] = tensor_of(MRT_F32, 1, shape->out, 0, 0, 0);
+        c.n_in = 3;
     }
     return c;
 }
 
-static bench_case matmul_case(const char *name, bool integer, int order, int64_t m, int64_t k, int64_t n) {
-    bench_case c = {.name = name, .n_in = 2, .macs = (double)m * (double)k * (double)n};
-    c.tensors[0] = tensor_of(integer ? MRT_U8 : MRT_F32, 2, m, k, 0, 0);
-    c.tensors[1] = tensor_of(integer ? MRT_I8 : MRT_F32, 2, k, n, 0, 0);
-    c.result = tensor_of(integer ? MRT_U8 : MRT_F32, 2, m, n, 0, 0);
-    c.kernel = integer ? MRT_K_matmul_int : MRT_K_matmul_f32;
-    c.limit = integer ? INTEGER : (order == MRT_ORDER_WRITTEN ? WRITTEN : FUSED);
-    if (integer) {
-        add_requant(&c, n);
-        c.params.matmul_int = (mrt_matmul_int_params){.clamp_max = 255};
-    } else {
-        c.params.matmul =
-            (mrt_matmul_params){.alpha = 1.0, .beta = 1.0, .act_limit = -1.0, .float_order = order};
-    }
-    return c;
-}
-
-/* GMAC/s of the fastest run. */
-static double measure(bench_case *c, mrt_pool *pool) {
-    const mrt_kernel *kernel = mrt_kernel_find(c->kernel);
-    const mrt_tensor *in[MAX_OPERANDS] = {0};
-    mrt_tensor *out[1] = {&c->result};
+static mrt_call call_of(bench_case *c, const mrt_tensor **in, mrt_tensor **out) {
     for (int i = 0; i < c->n_in; ++i) {
         in[i] = &c->tensors[i];
     }
-    mrt_call call = {.in = in, .n_in = c->n_in, .out = out, .n_out = 1, .params = &c->params, .pool = pool};
-    mrt_error err;
+    out[0] = &c->result;
+    return (mrt_call){.in = in, .n_in = c->n_in, .out = out, .n_out = 1, .params = &c->params,
+                      .scratch = c->scratch, .packed = c->packed};
+}
+
+static void prepare(bench_case *c) {
+    const mrt_kernel *kernel = mrt_kernel_find(c->kernel);
+    const mrt_tensor *in[MAX_OPERANDS];
+    mrt_tensor *out[1];
+    mrt_error err = {{0}};
     size_t scratch = 0;
+    const mrt_call call = call_of(c, in, out);
     if (kernel->check(&call, &scratch, &err) != MRT_OK) {
-        fprintf(stderr, "%s: %s\n", c->name, err.text);
-        exit(1);
+        fail(c->shape->name, err.text);
     }
-    call.scratch = aligned_alloc(64, (scratch + 127) / 64 * 64);
+    c->scratch = bytes_of(scratch);
+    c->packed = bytes_of(kernel->pack(&call, NULL));
+    kernel->pack(&call, c->packed);
+}
+
+/* The fastest of the runs within some 30 ms. */
+static double least_seconds(bench_case *c, mrt_pool *pool) {
+    const mrt_kernel *kernel = mrt_kernel_find(c->kernel);
+    const mrt_tensor *in[MAX_OPERANDS];
+    mrt_tensor *out[1];
+    mrt_call call = call_of(c, in, out);
     double best = 1e30;
+    call.pool = pool;
     const double begin = now();
-    for (int i = 0; i < REPEATS || now() - begin < 0.5; ++i) {
+    do {
         const double start = now();
         kernel->run(&call);
         const double seconds = now() - start;
         best = seconds < best ? seconds : best;
-    }
-    free(call.scratch);
-    return 1e-9 * c->macs / best;
+    } while (now() - begin < 0.03);
+    return best;
 }
 
-static void print_case(bench_case c, mrt_pool *pool) {
-    const double one = measure(&c, NULL);
-    const double all = measure(&c, pool);
-    const double limit = best_limit[c.limit];
-    printf("| %s | %.1f | %.1f | ", c.name, one, all);
-    printf(limit > 0.0 ? "%.0f | %.0f %% |\n" : "- | - |\n", limit, 100.0 * one / limit);
+static void print_case(const bench_shape *shape, bool integer, const char *isa, double limit,
+                       mrt_pool *pool) {
+    bench_case c = make_case(shape, integer);
+    double one = 1e30, all = 1e30;
+    prepare(&c);
+    for (int i = 0; i < ROUNDS; ++i) {
+        const double first = least_seconds(&c, NULL), second = least_seconds(&c, pool);
+        one = first < one ? first : one;
+        all = second < all ? second : all;
+    }
+    const double rate = 1e-9 * c.macs / one;
+    printf("| %s | %s %s | %.1f | %.0f %% | %.1f | %.2f |\n", shape->name, integer ? "int8" : "float", isa,
+           rate, 100.0 * rate / limit, 1e-9 * c.macs / all, one / all);
+    fflush(stdout);
     for (int i = 0; i < c.n_in; ++i) {
         free(c.tensors[i].data);
     }
     free(c.result.data);
+    free(c.scratch);
+    free(c.packed);
+}
+
+typedef struct bench_wish {
+    int n_words;
+    char **words;
+} bench_wish;
+
+static bool is_wanted(const bench_wish *w, const char *name, const char *type, const char *isa) {
+    char row[200];
+    snprintf(row, sizeof row, "%s | %s %s", name, type, isa);
+    for (int i = 0; i < w->n_words; ++i) {
+        if (!strstr(row, w->words[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void print_isa(bool integer, const char *isa, const bench_wish *wish, mrt_pool *pool) {
+    const char *type = integer ? "int8" : "float";
+    double limit = 0;
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; ++i) {
+        if (!is_wanted(wish, shapes[i].name, type, isa)) {
+            continue;
+        }
+        if (limit <= 0) {
+            mrt_limits limits;
+            mrt_error err = {{0}};
+            setenv("MICA_ISA", isa, 1);
+            if (mrt_probe(NULL, 0.2, &limits, &err) != MRT_OK) {
+                fail("limits", err.text);
+            }
+            limit = 1e-9 * limits.macs[integer ? MRT_WORK_INT8 : MRT_WORK_F32];
+            printf("| limit, registers only | %s %s | %.0f | | | |\n", type, isa, limit);
+        }
+        print_case(&shapes[i], integer, isa, limit, pool);
+    }
 }
 
 int main(int argc, char **argv) {
     const int threads = argc > 1 ? atoi(argv[1]) : (int)sysconf(_SC_NPROCESSORS_ONLN);
+    const bench_wish wish = {argc > 2 ? argc - 2 : 0, argv + 2};
     mrt_pool *pool = mrt_pool_create(threads < 1 ? 1 : threads);
-    const int blas = MRT_ORDER_BLAS;
-    const int written = MRT_ORDER_WRITTEN;
-    measure_limits();
-    printf("\ninteger kernels: %s\n\n| kernel | 1 thread | %d threads | limit, 1 thread | share |\n"
-           "|---|---|---|---|---|\n", mrt_int_isa_select()->name, mrt_pool_threads(pool));
-    print_case(conv_case("conv 3x3, 64 -> 64, 56x56, int8", true, 0, 64, 64, 56, 3, 1), pool);
-    print_case(conv_case("conv 1x1, 256 -> 64, 56x56, int8", true, 0, 256, 64, 56, 1, 1), pool);
-    print_case(conv_case("conv 1x1, 512 -> 512, 7x7, int8", true, 0, 512, 512, 7, 1, 1), pool);
-    print_case(conv_case("depthwise 3x3, 144, 56x56, int8", true, 0, 144, 144, 56, 3, 144), pool);
-    print_case(conv_case("depthwise 5x5, 240, 28x28, int8", true, 0, 240, 240, 28, 5, 240), pool);
-    print_case(matmul_case("matmul 197x384x1536, int8", true, 0, 197, 384, 1536), pool);
-    print_case(conv_case("conv 3x3, 64 -> 64, 56x56, f32 BLAS", false, blas, 64, 64, 56, 3, 1), pool);
-    print_case(conv_case("conv 3x3, 64 -> 64, 56x56, f32 written", false, written, 64, 64, 56, 3, 1), pool);
-    print_case(conv_case("conv 1x1, 256 -> 64, 56x56, f32 BLAS", false, blas, 256, 64, 56, 1, 1), pool);
-    print_case(conv_case("conv 1x1, 256 -> 64, 56x56, f32 written", false, written, 256, 64, 56, 1, 1), pool);
-    print_case(conv_case("depthwise 3x3, 144, 56x56, f32", false, blas, 144, 144, 56, 3, 144), pool);
-    print_case(matmul_case("matmul 197x384x1536, f32 BLAS", false, blas, 197, 384, 1536), pool);
-    print_case(matmul_case("matmul 197x384x1536, f32 written", false, written, 197, 384, 1536), pool);
+    printf("| kernel | inner loops | GMAC/s, 1 thread | share | %d threads | scaling |\n"
+           "|---|---|---|---|---|---|\n", mrt_pool_threads(pool));
+    for (int i = 0; mrt_tile_f32_isa_at(i); ++i) {
+        if (mrt_tile_f32_isa_available(mrt_tile_f32_isa_at(i))) {
+            print_isa(false, mrt_tile_f32_isa_at(i)->name, &wish, pool);
+        }
+    }
+    for (int i = 0; mrt_tile_isa_at(i); ++i) {
+        if (mrt_tile_isa_available(mrt_tile_isa_at(i))) {
+            print_isa(true, mrt_tile_isa_at(i)->name, &wish, pool);
+        }
+    }
     mrt_pool_destroy(pool);
     return 0;
 }

@@ -1,4 +1,4 @@
-/* conv_nhwc (rule conv-int) and conv_nhwc_f32: tiles of positions times output channels. */
+/* conv_nhwc (rule conv-int): tiles of positions times output channels. */
 #include "runtime/kernels/nhwc_conv.h"
 
 #include "runtime/kernels/int_util.h"
@@ -103,9 +103,6 @@ typedef struct conv_job {
     char *y;
 } conv_job;
 
-/* Weights that take more are fetched before their turn. */
-enum { CACHE_BYTES = 1 << 19 };
-
 /* What all tiles of some neighbouring blocks have in common. */
 typedef struct block_job {
     const mrt_nhwc_conv *conv;
@@ -113,14 +110,11 @@ typedef struct block_job {
     int blocks, columns;
     mrt_tile tile;
     mrt_tile_end end;
-    mrt_tile_f32 floats;
-    const char *ahead, *ahead_end; /* weights that no tile has fetched yet */
 } block_job;
 
 /* `columns` columns of group g from `column` on. */
 static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, int columns,
                             int32_t *sums) {
-    const mrt_conv_plan *p = &c->plan;
     const int64_t at = g * c->columns + column;
     const int64_t block = g * c->blocks + column / MRT_TILE_BLOCK;
     const char *w = (const char *)c->w + (size_t)block * c->block_bytes;
@@ -129,24 +123,6 @@ static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, i
                    .y_stride = (size_t)c->y_step * c->x_element,
                    .blocks = (int)mrt_div_up(columns, MRT_TILE_BLOCK),
                    .columns = columns};
-    if (c->float_isa) {
-        b.floats = (mrt_tile_f32){.a_stride = (size_t)c->a_step,
-                                  .run = c->run,
-                                  .runs = c->runs,
-                                  .depth = c->length,
-                                  .w = (const float *)(const void *)w,
-                                  .w_stride = c->block_bytes / sizeof(float),
-                                  .bias = c->bias + at,
-                                  .low = c->float_low,
-                                  .high = c->float_high,
-                                  .y_stride = (size_t)c->y_step};
-        const size_t bytes = (size_t)b.blocks * c->block_bytes;
-        const bool fetches = (size_t)c->blocks * c->block_bytes > CACHE_BYTES &&
-                             block + 2 * b.blocks <= c->blocks * p->group;
-        b.ahead = w + bytes;
-        b.ahead_end = b.ahead + (fetches ? bytes : 0);
-        return b;
-    }
     b.tile = (mrt_tile){.a_stride = b.a_stride,
                         .run = c->run,
                         .runs = c->runs,
@@ -161,16 +137,6 @@ static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, i
 
 static void multiply(block_job *b, const char *a, int rows, char *y) {
     const mrt_nhwc_conv *c = b->conv;
-    if (c->float_isa) {
-        b->floats.a = (const float *)(const void *)a;
-        b->floats.y = (float *)(void *)y;
-        const bool fetches = b->ahead < b->ahead_end;
-        b->floats.ahead = fetches ? b->ahead : (const char *)b->floats.w;
-        b->floats.ahead_step = fetches ? 64 : 0;
-        b->ahead += fetches ? (size_t)(c->runs * c->length) * 64 : 0;
-        c->float_isa->tile(&b->floats, rows, b->columns);
-        return;
-    }
     b->tile.a = a;
     c->isa->tile(&b->tile, rows, b->blocks);
     c->isa->finish(&b->end, b->tile.c, MRT_TILE_BLOCKS * MRT_TILE_BLOCK, rows, (uint8_t *)y,
@@ -181,7 +147,7 @@ static void multiply(block_job *b, const char *a, int rows, char *y) {
  * before: the same values are written twice. */
 static void multiply_line(block_job *b, const char *a, int64_t rows, char *y) {
     const mrt_nhwc_conv *c = b->conv;
-    const int *height = c->float_isa ? c->float_isa->heights : c->isa->heights;
+    const int *height = c->isa->heights;
     for (int64_t row = 0; row < rows;) {
         while (height[1] > 0 && height[0] > rows - row &&
                (row == 0 || height[1] >= rows - row)) {
@@ -207,11 +173,9 @@ static void run_task(void *context, int64_t task) {
     const int64_t block0 = task / row_tasks % column_tasks * c->blocks_piece;
     const int64_t block1 = mrt_min64(c->blocks, block0 + c->blocks_piece);
     const int64_t g = task / row_tasks / column_tasks;
-    const int width = c->float_isa ? c->float_isa->blocks : c->isa->blocks;
+    const int width = c->isa->blocks;
     int32_t sums[MRT_TILE_ROWS * MRT_TILE_BLOCKS * MRT_TILE_BLOCK];
-    if (c->isa) {
-        mrt_tile_enter(c->isa);
-    }
+    mrt_tile_enter(c->isa);
     for (int64_t block = block0; block < block1; block += width) {
         const int64_t column = block * MRT_TILE_BLOCK;
         const int64_t most = mrt_min64(width, block1 - block) * MRT_TILE_BLOCK;
@@ -225,9 +189,7 @@ static void run_task(void *context, int64_t task) {
                           job->y + (size_t)to * c->x_element);
         }
     }
-    if (c->isa) {
-        mrt_tile_leave(c->isa);
-    }
+    mrt_tile_leave(c->isa);
 }
 
 void mrt_nhwc_tiles_run(const mrt_nhwc_conv *c, const void *a, void *y, mrt_pool *pool) {

@@ -1,9 +1,9 @@
 /* Channels-last convolution: what is worked out once per plan, and used by every run.
  *
- * x is uint8 or float [batch, spatial.., channels]; y the same. Padding is written out into a copy of x
- * with the zero point [pad-zero-point]; without padding x itself is read. A float depthwise
- * convolution never copies. Tiles that take long runs and many rows at once may read gathered windows
- * instead. A line is a row of output positions
+ * x is uint8 or float [batch, spatial.., channels]; y the same. Padding of integers is written out into a
+ * copy of x with the zero point [pad-zero-point]; without padding x itself is read. Tiles that take
+ * long runs and many rows at once may read gathered windows instead. Floats are copied window by
+ * window (nhwc_rows_f32.c) or, depthwise, not at all. A line is a row of output positions
  * whose windows lie at one distance; a window is a list of runs of consecutive bytes. */
 #ifndef MRT_NHWC_CONV_H
 #define MRT_NHWC_CONV_H
@@ -76,7 +76,12 @@ const void *mrt_nhwc_source(const mrt_nhwc_conv *c, const mrt_call *call, int64_
 /* Image n of a convolution whose windows are gathered. */
 void mrt_nhwc_gather_run(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n,
                          uint8_t zero_point);
-/* A convolution without depthwise groups. */
+/* A convolution without depthwise groups, of integers. */
 void mrt_nhwc_conv_run(const mrt_nhwc_conv *c, const mrt_call *call, uint8_t zero_point);
+
+/* The same of floats, of whole batches; add: as y, added before the clamp, or NULL. Up to 60 bytes behind x
+ * are read and dropped. */
+void mrt_nhwc_rows_f32(const mrt_nhwc_conv *c, const float *x, const float *add, float *y,
+                       mrt_pool *pool);
 
 #endif

@@ -78,5 +78,5 @@ size_t mrt_matmul_packed_f32_pack(const mrt_call *call, void *packed) {
 
 void mrt_matmul_packed_f32_run(const mrt_call *call) {
     const mrt_nhwc_conv *c = call->packed;
-    mrt_nhwc_tiles_run(c, call->in[0]->data, call->out[0]->data, call->pool);
+    mrt_nhwc_rows_f32(c, call->in[0]->data, NULL, call->out[0]->data, call->pool);
 }

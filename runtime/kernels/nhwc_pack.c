@@ -74,7 +74,7 @@ static bool set_source(mrt_nhwc_conv *c) {
     }
     c->widens = c->isa && c->isa->layout == MRT_TILE_I16 && !p->depthwise;
     c->copies = pads || c->widens || c->gathers;
-    if (c->float_isa && p->depthwise) {
+    if (c->float_isa) {
         c->copies = pads = false;
     }
     c->x_element = c->float_isa ? sizeof(float) : 1;

@@ -10,24 +10,30 @@ enum { ROWS = 4 };
 
 MRT_INLINE void tile_rows(const mrt_tile_f32 *t, const int rows, int columns) {
     float sum[ROWS][MRT_TILE_BLOCK] = {{0}};
-    const float *w = t->w;
-    for (int64_t i = 0; i < t->runs; ++i) {
-        const float *a = t->a + t->run[i];
-        for (int64_t k = 0; k < t->depth; ++k, w += MRT_TILE_BLOCK) {
-            for (int r = 0; r < rows; ++r) {
-                const float v = a[(size_t)r * t->a_stride + (size_t)k];
-                for (int n = 0; n < MRT_TILE_BLOCK; ++n) {
-                    sum[r][n] += v * w[n];
-                }
+    const float *w = t->w, *a = t->a;
+    for (int r = 0; r < rows && !t->starts; ++r) {
+        memcpy(sum[r], t->y + (size_t)r * t->y_stride, (size_t)columns * sizeof(float));
+    }
+    for (int64_t k = 0; k < t->depth; ++k, w += MRT_TILE_BLOCK) {
+        for (int r = 0; r < rows; ++r) {
+            const float v = a[r * MRT_TILE_F32_STRIDE + k];
+            for (int n = 0; n < MRT_TILE_BLOCK; ++n) {
+                sum[r][n] += v * w[n];
             }
         }
     }
     for (int r = 0; r < rows; ++r) {
         float *y = t->y + (size_t)r * t->y_stride;
+        const float *add = t->add ? t->add + (size_t)r * t->y_stride : NULL;
         for (int n = 0; n < columns; ++n) {
-            float v = sum[r][n] + t->bias[n];
-            v = v < t->low ? t->low : v;
-            y[n] = v > t->high ? t->high : v;
+            float v = sum[r][n];
+            if (t->ends) {
+                v += t->bias[n];
+                v += add ? add[n] : -0.0f; /* adding -0 changes nothing */
+                v = v < t->low ? t->low : v;
+                v = v > t->high ? t->high : v;
+            }
+            y[n] = v;
         }
     }
 }
@@ -35,13 +41,14 @@ MRT_INLINE void tile_rows(const mrt_tile_f32 *t, const int rows, int columns) {
 static void tile_portable(const mrt_tile_f32 *t, int rows, int columns) {
     switch (rows) {
     case 4: tile_rows(t, 4, columns); break;
+    case 3: tile_rows(t, 3, columns); break;
     case 2: tile_rows(t, 2, columns); break;
     default: tile_rows(t, 1, columns); break;
     }
 }
 
 static const mrt_tile_f32_isa portable_isa = {
-    .name = "scalar", .blocks = 1, .heights = {4, 2, 1, 0}, .tile = tile_portable};
+    .name = "scalar", .rows = ROWS, .blocks = 1, .tile = tile_portable};
 
 static const mrt_tile_f32_isa *const isa_table[] = {
 #ifdef MRT_TILE_X86

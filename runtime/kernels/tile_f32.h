@@ -1,38 +1,44 @@
 /* Inner loops of the float products, one table row per instruction set.
  *
- * Y[row][column] = clamp(sum over k of A[row][k] * W[k][column] + bias[column]). A row is chosen once per
- * plan as in tile_isa.h. Sums run over increasing k, each in one register, so they are the same bytes
- * for every way to cut rows and columns into tiles; between table rows they differ in rounding
- * (fused or not), which only steps of MRT_ORDER_BLAS may use.
+ * Y[row][column] = clamp(sum over k of A[row][k] * W[k][column] + bias[column] + add[row][column]). A row
+ * of the table is chosen once per plan as in tile_isa.h. The depth may be cut into pieces: a piece that
+ * does not start takes the sum so far from Y, one that does not end leaves it there. Sums run over
+ * increasing k, one chain per element, so they are the same bytes for every way to cut rows, columns
+ * and depth; between table rows they differ in rounding (fused or not), which only steps of
+ * MRT_ORDER_BLAS may use.
  *
- * The depth is cut into runs of consecutive k as in tile_isa.h. Columns come in blocks of
- * MRT_TILE_BLOCK; a packed block holds float [runs * depth][MRT_TILE_BLOCK], zeros in unused columns. */
+ * Columns come in blocks of MRT_TILE_BLOCK; a packed block holds float [depth][MRT_TILE_BLOCK], zeros in
+ * unused columns. A is a copy of a piece of few rows, in the first cache. */
 #ifndef MRT_TILE_F32_H
 #define MRT_TILE_F32_H
 
 #include "runtime/kernels/tile_isa.h"
 
+/* Most depth of a piece, and elements between rows of A: an odd number of cache lines. */
+enum { MRT_TILE_F32_DEPTH = 128, MRT_TILE_F32_STRIDE = MRT_TILE_F32_DEPTH + 16 };
+/* Most rows of a call of any table row. */
+enum { MRT_TILE_F32_ROWS = 14 };
+
 typedef struct mrt_tile_f32 {
-    const float *a;
-    size_t a_stride;     /* elements between rows */
-    const int64_t *run;  /* offset of each run from a row's start, in elements */
-    int64_t runs, depth; /* depth of a run */
+    const float *a;    /* [rows][MRT_TILE_F32_STRIDE] */
+    int64_t depth;     /* of the piece */
     const float *w;
-    size_t w_stride;     /* elements between blocks */
-    const float *bias;   /* filled up to whole blocks */
-    float low, high;     /* a NaN stays NaN */
+    size_t w_stride;   /* elements between blocks */
+    bool starts, ends; /* first and last piece */
+    const float *bias; /* filled up to whole blocks */
+    const float *add;  /* rows as those of y, or NULL */
+    float low, high;   /* a NaN stays NaN */
     float *y;
-    size_t y_stride;     /* elements between rows */
-    const char *ahead;   /* fetched into the second cache, a line per k: weights of tiles to come */
-    size_t ahead_step;   /* 64, or 0: nothing to fetch, ahead is any readable place */
+    size_t y_stride;   /* elements between rows */
+    const char *ahead; /* fetched into the second cache, a line per k: weights of tiles to come */
+    size_t ahead_step; /* bytes per k; 0: nothing to fetch, ahead is any readable place */
 } mrt_tile_f32;
 
 typedef struct mrt_tile_f32_isa {
     const char *name;
     uint32_t features; /* as in mrt_tile_isa */
-    int blocks;        /* of a call, at most MRT_TILE_BLOCKS */
-    int heights[8];    /* row counts that tile takes, falling, ends with 1 and 0 */
-    /* columns: 1 to blocks * MRT_TILE_BLOCK. */
+    int rows, blocks;  /* most of a call; at most MRT_TILE_F32_ROWS, MRT_TILE_BLOCKS */
+    /* rows: 1 to most; columns: 1 to blocks * MRT_TILE_BLOCK. */
     void (*tile)(const mrt_tile_f32 *t, int rows, int columns);
 } mrt_tile_f32_isa;
 

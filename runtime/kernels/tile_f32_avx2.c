@@ -11,67 +11,99 @@
 
 enum { ROWS = 6, HALF = MRT_TILE_BLOCK / 2 };
 
-TARGET_INLINE __m256 finish(const mrt_tile_f32 *t, __m256 sum, int column) {
+TARGET_INLINE __m256 finish(const mrt_tile_f32 *t, __m256 sum, const float *add, int column) {
     __m256 v = _mm256_add_ps(sum, _mm256_loadu_ps(t->bias + column));
+    if (t->add) {
+        v = _mm256_add_ps(v, _mm256_loadu_ps(add + column));
+    }
     /* the second operand is the result where one is NaN */
     v = _mm256_max_ps(_mm256_set1_ps(t->low), v);
     return _mm256_min_ps(_mm256_set1_ps(t->high), v);
 }
 
 /* A tile of constant size: all sums stay in registers. */
-TARGET_INLINE void tile_rows(const mrt_tile_f32 *t, const int rows, int columns) {
+TARGET_INLINE void tile_rows(const mrt_tile_f32 *t, const int rows) {
     __m256 sum[ROWS][2];
-    const float *w = t->w;
-    const size_t stride = t->a_stride, ahead_step = t->ahead_step;
+    const float *w = t->w, *a = t->a;
+    const size_t ahead_step = t->ahead_step, y_stride = t->y_stride;
     const char *ahead = t->ahead;
     _Pragma("GCC unroll 6") for (int r = 0; r < rows; ++r) {
         sum[r][0] = sum[r][1] = _mm256_setzero_ps();
+        if (!t->starts) {
+            sum[r][0] = _mm256_loadu_ps(t->y + (size_t)r * y_stride);
+            sum[r][1] = _mm256_loadu_ps(t->y + (size_t)r * y_stride + HALF);
+        }
     }
-    for (int64_t i = 0; i < t->runs; ++i) {
-        const float *a = t->a + t->run[i];
-        for (int64_t k = t->depth; k > 0; --k, ++a, w += MRT_TILE_BLOCK) {
-            _mm_prefetch(ahead, _MM_HINT_T1);
-            ahead += ahead_step;
-            const __m256 w_0 = _mm256_loadu_ps(w);
-            const __m256 w_1 = _mm256_loadu_ps(w + HALF);
-            _Pragma("GCC unroll 6") for (int r = 0; r < rows; ++r) {
-                const __m256 v = _mm256_set1_ps(a[(size_t)r * stride]);
-                sum[r][0] = _mm256_fmadd_ps(v, w_0, sum[r][0]);
-                sum[r][1] = _mm256_fmadd_ps(v, w_1, sum[r][1]);
-            }
+    for (int64_t k = t->depth; k > 0; --k, ++a, w += MRT_TILE_BLOCK, ahead += ahead_step) {
+        _mm_prefetch(ahead, _MM_HINT_T1);
+        const __m256 w_0 = _mm256_loadu_ps(w);
+        const __m256 w_1 = _mm256_loadu_ps(w + HALF);
+        _Pragma("GCC unroll 6") for (int r = 0; r < rows; ++r) {
+            const __m256 v = _mm256_set1_ps(a[r * MRT_TILE_F32_STRIDE]);
+            sum[r][0] = _mm256_fmadd_ps(v, w_0, sum[r][0]);
+            sum[r][1] = _mm256_fmadd_ps(v, w_1, sum[r][1]);
         }
     }
     _Pragma("GCC unroll 6") for (int r = 0; r < rows; ++r) {
-        float *y = t->y + (size_t)r * t->y_stride;
-        const __m256 v_0 = finish(t, sum[r][0], 0), v_1 = finish(t, sum[r][1], HALF);
-        if (columns == MRT_TILE_BLOCK) {
-            _mm256_storeu_ps(y, v_0);
-            _mm256_storeu_ps(y + HALF, v_1);
-        } else {
-            float part[MRT_TILE_BLOCK];
-            _mm256_storeu_ps(part, v_0);
-            _mm256_storeu_ps(part + HALF, v_1);
-            memcpy(y, part, (size_t)columns * sizeof(float));
+        float *y = t->y + (size_t)r * y_stride;
+        if (t->ends) {
+            const float *add = t->add ? t->add + (size_t)r * y_stride : NULL;
+            sum[r][0] = finish(t, sum[r][0], add, 0);
+            sum[r][1] = finish(t, sum[r][1], add, HALF);
         }
+        _mm256_storeu_ps(y, sum[r][0]);
+        _mm256_storeu_ps(y + HALF, sum[r][1]);
+    }
+}
+
+TARGET static void tile_whole(const mrt_tile_f32 *t, int rows) {
+    switch (rows) {
+    case 6: tile_rows(t, 6); break;
+    case 5: tile_rows(t, 5); break;
+    case 4: tile_rows(t, 4); break;
+    case 3: tile_rows(t, 3); break;
+    case 2: tile_rows(t, 2); break;
+    default: tile_rows(t, 1); break;
+    }
+}
+
+/* Columns that do not fill a block: whole rows beside y. */
+TARGET static void tile_part(const mrt_tile_f32 *t, int rows, int columns) {
+    float y[ROWS * MRT_TILE_BLOCK], add[ROWS * MRT_TILE_BLOCK] = {0};
+    const size_t bytes = (size_t)columns * sizeof(float);
+    mrt_tile_f32 part = *t;
+    part.y = y;
+    part.add = t->add ? add : NULL;
+    part.y_stride = MRT_TILE_BLOCK;
+    for (int r = 0; r < rows; ++r) {
+        float *row = y + r * MRT_TILE_BLOCK;
+        memset(row, 0, MRT_TILE_BLOCK * sizeof(float));
+        if (!t->starts) {
+            memcpy(row, t->y + (size_t)r * t->y_stride, bytes);
+        }
+        if (t->add && t->ends) {
+            memcpy(add + r * MRT_TILE_BLOCK, t->add + (size_t)r * t->y_stride, bytes);
+        }
+    }
+    tile_whole(&part, rows);
+    for (int r = 0; r < rows; ++r) {
+        memcpy(t->y + (size_t)r * t->y_stride, y + r * MRT_TILE_BLOCK, bytes);
     }
 }
 
 TARGET static void tile(const mrt_tile_f32 *t, int rows, int columns) {
-    switch (rows) {
-    case 6: tile_rows(t, 6, columns); break;
-    case 5: tile_rows(t, 5, columns); break;
-    case 4: tile_rows(t, 4, columns); break;
-    case 3: tile_rows(t, 3, columns); break;
-    case 2: tile_rows(t, 2, columns); break;
-    default: tile_rows(t, 1, columns); break;
+    if (columns == MRT_TILE_BLOCK) {
+        tile_whole(t, rows);
+    } else {
+        tile_part(t, rows, columns);
     }
 }
 
 const mrt_tile_f32_isa mrt_tile_f32_isa_avx2 = {
     .name = "avx2",
     .features = MRT_TILE_AVX2,
+    .rows = ROWS,
     .blocks = 1,
-    .heights = {6, 5, 4, 3, 2, 1, 0},
     .tile = tile,
 };
 
