@@ -11,7 +11,8 @@
     X(F32, "32-bit float")                                                                         \
     X(F16, "IEEE half, computed in f32")                                                           \
     X(BF16, "bfloat16, computed in f32")                                                           \
-    X(INT8, "8-bit integers")
+    X(INT8, "8-bit integers")                                                                      \
+    X(W8A8, "products of 8-bit integers, everything else float")
 
 typedef enum mica_mode {
 #define X(name, summary) MICA_MODE_##name,
@@ -26,6 +27,11 @@ const char *mica_mode_name(mica_mode mode);
 bool mica_mode_find(const char *name, mica_mode *out_mode);
 /* Names of all modes, for messages and nearest-name search. */
 const char *const *mica_mode_names(size_t *out_count);
+
+/* True for modes with integer arithmetic, which need calibrated ranges. */
+static inline bool mica_mode_has_integers(mica_mode mode) {
+    return mode == MICA_MODE_INT8 || mode == MICA_MODE_W8A8;
+}
 
 typedef enum mica_scheme {
     MICA_SCHEME_MULTIPLIER_SHIFT,

@@ -176,6 +176,14 @@ typedef struct mrt_matmul_int_params {
     int64_t clamp_min, clamp_max;
 } mrt_matmul_int_params;
 
+/* matmul_real: exact integer sums, y = f32(sum * scale[n]), then the activation; rule matmul-real. */
+typedef struct mrt_matmul_real_params {
+    int64_t trans_a, trans_b;
+    int64_t zero_point_a, zero_point_b;
+    int64_t act;
+    double act_limit;
+} mrt_matmul_real_params;
+
 /* add_int / mul_int, numpy broadcasting:
  * add: y = clamp(zo + rshift((a-za)*ma + (b-zb)*mb, shift)); mul: y = clamp(zo + rshift((a-za)*(b-zb)*ma, shift)) */
 typedef struct mrt_binary_int_params {

@@ -32,6 +32,10 @@ static double matmul_int_macs(const mrt_call *call) {
     return product_macs(call, ((const mrt_matmul_int_params *)call->params)->trans_a);
 }
 
+static double matmul_real_macs(const mrt_call *call) {
+    return product_macs(call, ((const mrt_matmul_real_params *)call->params)->trans_a);
+}
+
 /* One time step is a product with the filter and one with the recurrence. */
 static double recurrent_macs(const mrt_call *call) {
     const double width = (double)call->in[0]->shape.dims[2];
@@ -65,6 +69,7 @@ static const struct {
     {MRT_K_conv_int, conv_macs, NULL},
     {MRT_K_deconv_int, deconv_macs, NULL},
     {MRT_K_matmul_int, matmul_int_macs, NULL},
+    {MRT_K_matmul_real, matmul_real_macs, NULL},
     {MRT_K_conv_nhwc, conv_macs, NULL},
     {MRT_K_deconv_nhwc, deconv_macs, NULL},
     {MRT_K_matmul_packed, matmul_int_macs, NULL},

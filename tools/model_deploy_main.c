@@ -33,7 +33,7 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
         {.name = "--processor", .alias = "--chip", .kind = MICA_OPT_STRING, .metavar = "NAME", .required = true, .dest = &s->processor,
          .help = "target: bm1684x, bm1688, bm1690, cv186x, cpu, ..."},
         {.name = "--quantize", .kind = MICA_OPT_STRING, .metavar = "MODE", .default_text = "F32", .dest = &s->quantize,
-         .help = "numeric mode of all ops that the quantize table does not name: F32, F16, BF16, INT8"},
+         .help = "numeric mode of all ops that the quantize table does not name: F32, F16, BF16, INT8, or W8A8: products of 8-bit integers, everything else float"},
         {.name = "--calibration_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s->calibration_table,
          .help = "ranges from run_calibration; needed when any op is INT8"},
         {.name = "--quantize_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s->quantize_table,
@@ -50,7 +50,7 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
         {.name = "--test_reference", .kind = MICA_OPT_STRING, .metavar = "NPZ", .dest = &s->test_reference,
          .help = "tensors to compare the tpu module with; default: the top module is run"},
         {.name = "--tolerance", .kind = MICA_OPT_STRING, .metavar = "COS,EUCLID", .dest = &s->tolerance,
-         .help = "least similarity top to tpu; default: 0.99,0.99 for F32, 0.99,0.90 for F16 and BF16, 0.80,0.50 for INT8"},
+         .help = "least similarity top to tpu; default: 0.99,0.99 for F32, 0.99,0.90 for F16 and BF16, 0.80,0.50 for INT8 and W8A8"},
         {.name = "--compare_all", .kind = MICA_OPT_FLAG, .dest = &s->compare_all,
          .help = "every tensor must pass, not only the outputs, and each is printed"},
         {.name = "--excepts", .kind = MICA_OPT_STRING, .metavar = "NAMES", .default_text = "-", .dest = &s->excepts,
@@ -90,9 +90,9 @@ static mica_status read_settings(job *j, mica_error *err) {
                          nearest != NULL ? "; nearest is " : "", nearest != NULL ? nearest : "");
     }
     if (!mica_mode_find(s->quantize, &j->lowering.mode)) {
-        return mica_fail(err, "unknown mode --quantize %s (modes: F32, F16, BF16, INT8)", s->quantize);
+        return mica_fail(err, "unknown mode --quantize %s (modes: F32, F16, BF16, INT8, W8A8)", s->quantize);
     }
-    if (s->asymmetric && j->lowering.mode != MICA_MODE_INT8 && s->quantize_table == NULL) {
+    if (s->asymmetric && !mica_mode_has_integers(j->lowering.mode) && s->quantize_table == NULL) {
         return mica_fail(err, "--asymmetric has no effect in mode %s", s->quantize);
     }
     if ((s->quant_input && s->quant_input_list != NULL) || (s->quant_output && s->quant_output_list != NULL)) {
@@ -114,10 +114,10 @@ static mica_status read_settings(job *j, mica_error *err) {
 
 static bool wants_int8(const job *j) {
     mica_mode mode = j->lowering.mode;
-    bool found = mode == MICA_MODE_INT8;
+    bool found = mica_mode_has_integers(mode);
     for (size_t i = 0; j->qtable != NULL && i < mica_qtable_count(j->qtable); ++i) {
         (void)mica_qtable_at(j->qtable, i, &mode);
-        found = found || mode == MICA_MODE_INT8;
+        found = found || mica_mode_has_integers(mode);
     }
     return found;
 }
@@ -132,7 +132,8 @@ static mica_status read_top(job *j, mica_error *err) {
         MICA_TRY(mica_qtable_check(j->qtable, mica_module_func(j->top, "main"), err));
     }
     if (wants_int8(j) && s->calibration_table == NULL) {
-        return mica_fail(err, "INT8 needs --calibration_table (made by run_calibration)");
+        return mica_fail(err, "%s needs --calibration_table (made by run_calibration)",
+                         j->lowering.mode == MICA_MODE_W8A8 ? "W8A8" : "INT8");
     }
     if (!wants_int8(j) && s->calibration_table != NULL) {
         return mica_fail(err, "--calibration_table has no effect: no op is INT8");
@@ -203,6 +204,7 @@ static void print_report(const job *j) {
 static const char *default_tolerance(const job *j) {
     switch (j->lowering.mode) {
     case MICA_MODE_INT8:
+    case MICA_MODE_W8A8:
         return "0.80,0.50";
     case MICA_MODE_F32:
         return j->qtable == NULL ? "0.99,0.99" : "0.80,0.50";
@@ -312,7 +314,7 @@ static mica_status deploy(job *j, mica_error *err) {
     MICA_TRY(check_calibrated(j, err));
     print_report(j);
     MICA_TRY(strip_borders(j, err));
-    const char *suffix = j->lowering.mode != MICA_MODE_INT8 ? "" : (s->asymmetric ? "_asym" : "_sym");
+    const char *suffix = !mica_mode_has_integers(j->lowering.mode) ? "" : (s->asymmetric ? "_asym" : "_sym");
     char *mode = mica_arena_strdup(j->arena, mica_mode_name(j->lowering.mode));
     for (char *c = mode; *c != '\0'; ++c) {
         *c = (char)(*c >= 'A' && *c <= 'Z' ? *c + 32 : *c);

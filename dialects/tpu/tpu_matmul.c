@@ -3,7 +3,9 @@
 #include "dialects/plan_util.h"
 #include "dialects/top/top_matmul.h"
 #include "dialects/tpu/requant.h"
+#include "dialects/quant/quant.h"
 #include "ir/op_info.h"
+#include "utils/arena.h"
 
 /* a, right, bias, multiplier, shift. A constant right operand has -zero_point_a * sum(column) folded
  * into the bias (rule bias-fold), so the kernel must not subtract the zero point again. */
@@ -35,6 +37,43 @@ static mica_status plan_integer(const mica_op *op, mica_planner *planner) {
     return mica_matmul_finish(planner, op, &ids);
 }
 
+/* One scale per column, or one for all: the product of the operands' scales. */
+static int32_t real_scales(mica_planner *planner, double left, mica_type right) {
+    const int64_t count = right->kind == MICA_TYPE_UNIFORM_AXIS ? (int64_t)right->n_scales : 1;
+    double *values = mica_alloc((size_t)(count + 1) * sizeof *values);
+    for (int64_t i = 0; i < count; ++i) {
+        values[i] = left * right->scales[i];
+    }
+    const int32_t id = mica_planner_const(planner, MRT_F64, 1, &count, values);
+    mica_free(values);
+    return id;
+}
+
+/* a, right, bias, scale -> f32 [matmul-real]; the zero point of a is in the bias as above. */
+static mica_status plan_real(const mica_op *op, mica_planner *planner) {
+    mica_quant a, b = {0};
+    const mica_value *right = mica_op_operand(op, 1);
+    const bool constant = right->def && mica_op_has_trait(right->def, MICA_IS_CONSTANT);
+    if (!mica_quant_of(mica_op_operand(op, 0), &a) || !mica_value_is_quant(right)) {
+        return mica_planner_fail(planner, op, "expects quantized operands");
+    }
+    (void)mica_quant_of(right, &b); /* per column: no zero point */
+    mica_matmul_ids ids;
+    mica_matmul_operands(planner, op, &ids);
+    mrt_matmul_real_params params = {.trans_a = mica_op_bool(op, "left_transpose"),
+                                     .trans_b = mica_op_bool(op, "right_transpose"),
+                                     .zero_point_a = constant ? 0 : a.zero_point,
+                                     .zero_point_b = b.zero_point};
+    mica_plan_act(op, &params.act, &params.act_limit);
+    const int32_t in[4] = {ids.a, ids.b, ids.bias,
+                           real_scales(planner, a.scale, mica_type_element(right->type))};
+    MICA_TRY(mica_planner_step_ids(planner, op, MRT_K_matmul_real, &params, in, 4, &ids.out, 1));
+    return mica_matmul_finish(planner, op, &ids);
+}
+
 mica_status mica_plan_tpu_matmul(const mica_op *op, mica_planner *planner) {
-    return mica_is_integer_form(op) ? plan_integer(op, planner) : mica_plan_matmul(op, planner);
+    if (!mica_is_integer_form(op)) {
+        return mica_plan_matmul(op, planner);
+    }
+    return mica_value_is_quant(mica_op_result(op, 0)) ? plan_integer(op, planner) : plan_real(op, planner);
 }

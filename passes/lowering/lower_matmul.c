@@ -1,4 +1,4 @@
-/* MatMul -> tpu.MatMul [matmul-int, weight-per-channel, bias-fold]. */
+/* MatMul -> tpu.MatMul [matmul-int, matmul-real, weight-per-channel, bias-fold]. */
 #include <math.h>
 
 #include "passes/lowering/lower_hooks.h"
@@ -42,6 +42,29 @@ static void quantize_columns(const columns *at, const float *source, const doubl
     }
 }
 
+/* Multiplier and shift of every column. */
+static mica_status set_column_requant(mica_lowering *l, const mica_op *op, mica_op *made, double in_scale,
+                                      const double *scales, int64_t count, mica_type out) {
+    int64_t *multipliers = mica_arena_alloc(l->tpu->arena, (size_t)count * sizeof *multipliers);
+    int64_t *shifts = mica_arena_alloc(l->tpu->arena, (size_t)count * sizeof *shifts);
+    for (int64_t n = 0; n < count; ++n) {
+        int32_t multiplier = 0;
+        int32_t shift = 0;
+        const double ratio = in_scale * scales[n] / mica_lower_scale_of(out);
+        if (mrt_multiplier_from_scale(ratio, 31, &multiplier, &shift) != MRT_OK) {
+            return mica_emit_error(l->context, op->loc,
+                                   "column %lld has weights too large for its output range: "
+                                   "rescaling by %g is not possible; recalibrate or keep this op in float",
+                                   (long long)n, ratio);
+        }
+        multipliers[n] = multiplier;
+        shifts[n] = shift;
+    }
+    mica_lower_set_requant(made, multipliers, shifts, (size_t)count, (size_t)count);
+    return MICA_OK;
+}
+
+/* `out` f32: the sums times their scale, not requantized [matmul-real]. */
 static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mica_value *input,
                                         mica_type out) {
     mica_arena *arena = l->tpu->arena;
@@ -55,8 +78,6 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
     double *scales = mica_arena_alloc(arena, (size_t)at.n * sizeof *scales);
     int64_t *zeros = mica_arena_alloc(arena, (size_t)at.n * sizeof *zeros);
     int64_t *sums = mica_arena_alloc(arena, (size_t)at.n * sizeof *sums);
-    int64_t *multipliers = mica_arena_alloc(arena, (size_t)at.n * sizeof *multipliers);
-    int64_t *shifts = mica_arena_alloc(arena, (size_t)at.n * sizeof *shifts);
     int32_t *bias_q = mica_arena_alloc(arena, (size_t)at.n * sizeof *bias_q);
     mica_value *bias_value = mica_op_present(op, 2);
     const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;
@@ -70,17 +91,6 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
     for (int64_t n = 0; n < at.n; ++n) {
         const double b = bias_count == 0 ? 0.0 : bias[bias_count == 1 ? 0 : n];
         bias_q[n] = mrt_bias_fold(b, mica_lower_scale_of(in), scales[n], mica_lower_zero_of(in), sums[n]);
-        int32_t multiplier = 0;
-        int32_t shift = 0;
-        const double ratio = mica_lower_scale_of(in) * scales[n] / mica_lower_scale_of(out);
-        if (mrt_multiplier_from_scale(ratio, 31, &multiplier, &shift) != MRT_OK) {
-            return mica_emit_error(l->context, op->loc,
-                                   "column %lld has weights too large for its output range: "
-                                   "rescaling by %g is not possible; recalibrate or keep this op in float",
-                                   (long long)n, ratio);
-        }
-        multipliers[n] = multiplier;
-        shifts[n] = shift;
     }
     const mica_type type = mica_type_uniform_axis(
         l->context, mica_lower_uniform(l, MRT_I8, 1.0, 0)->storage, mica_type_f32(l->context),
@@ -90,21 +100,26 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
         mica_lower_const(l, op, "bias_i32", mica_type_integer(l->context, 32, MICA_SIGNLESS), 1, &at.n,
                          bias_q)};
     mica_op *made = mica_lower_emit(l, op, "tpu.MatMul", operands, 3, &out, true);
-    mica_lower_set_requant(made, multipliers, shifts, (size_t)at.n, (size_t)at.n);
-    return MICA_OK;
+    return mica_type_is_quant(out)
+               ? set_column_requant(l, op, made, mica_lower_scale_of(in), scales, at.n, out)
+               : MICA_OK;
 }
 
 static mica_status lower_activations(mica_lowering *l, const mica_op *op, mica_value *left,
                                      mica_value *right, mica_type out) {
     int32_t multiplier = 0;
     int32_t shift = 0;
-    const double ratio = mica_lower_scale_of(mica_type_element(left->type)) *
-                         mica_lower_scale_of(mica_type_element(right->type)) / mica_lower_scale_of(out);
-    if (mrt_multiplier_from_scale(ratio, 31, &multiplier, &shift) != MRT_OK) {
+    const double scale = mica_lower_scale_of(mica_type_element(left->type)) *
+                         mica_lower_scale_of(mica_type_element(right->type));
+    const bool requants = mica_type_is_quant(out);
+    if (requants && mrt_multiplier_from_scale(scale / mica_lower_scale_of(out), 31, &multiplier, &shift) != MRT_OK) {
         return mica_lower_fallback(l, op, "its output range is too small for its operands");
     }
     mica_value *operands[3] = {left, right, mica_top_none(&l->builder)};
     mica_op *made = mica_lower_emit(l, op, "tpu.MatMul", operands, 3, &out, true);
+    if (!requants) {
+        return MICA_OK;
+    }
     const int64_t m = multiplier;
     const int64_t s = shift;
     mica_lower_set_requant(made, &m, &s, 1, 1);
@@ -112,13 +127,14 @@ static mica_status lower_activations(mica_lowering *l, const mica_op *op, mica_v
 }
 
 mica_status mica_lower_matmul(mica_lowering *l, const mica_op *op, mica_mode mode) {
-    if (mode != MICA_MODE_INT8) {
+    if (!mica_mode_has_integers(mode)) {
         return mica_lower_float_as(l, op, mode, "tpu.MatMul", NULL);
     }
     const mica_value *a = mica_op_operand(op, 0);
     const mica_value *b = mica_op_operand(op, 1);
     mica_value *bias = mica_op_present(op, 2);
-    const mica_type out = mica_lower_quant_type(l, &op->results[0]);
+    const mica_type out = mode == MICA_MODE_W8A8 ? mica_type_f32(l->context)
+                                                 : mica_lower_quant_type(l, &op->results[0]);
     if (out == NULL || !mica_lower_is_real(a) || !mica_lower_is_real(b)) {
         return mica_lower_fallback(l, op, "no calibration for its output");
     }

@@ -21,7 +21,7 @@ mica_status mica_lowering_check(const mica_lowering_options *options, mica_error
                          mica_mode_name(mica_processor_nearest_mode(p, options->mode)));
     }
     mica_mode mode = MICA_MODE_F32;
-    bool has_int8 = options->mode == MICA_MODE_INT8;
+    bool has_int8 = mica_mode_has_integers(options->mode);
     for (size_t i = 0; options->qtable != NULL && i < mica_qtable_count(options->qtable); ++i) {
         const char *op = mica_qtable_at(options->qtable, i, &mode);
         if (!mica_processor_has_mode(p, mode)) {
@@ -29,7 +29,7 @@ mica_status mica_lowering_check(const mica_lowering_options *options, mica_error
                                   "execute; nearest mode: %s", mica_mode_name(mode), op, p->name,
                              mica_mode_name(mica_processor_nearest_mode(p, mode)));
         }
-        has_int8 = has_int8 || mode == MICA_MODE_INT8;
+        has_int8 = has_int8 || mica_mode_has_integers(mode);
     }
     return !has_int8 || p->scheme == MICA_SCHEME_MULTIPLIER_SHIFT
                ? MICA_OK
@@ -71,6 +71,15 @@ static mica_status lower_return(mica_lowering *l, const mica_op *op) {
     return MICA_OK;
 }
 
+/* W8A8 is a mode of products: a MatMul gives float, a convolution is as in INT8, all else is float. */
+static mica_mode mode_in_w8a8(const mica_lowering *l, const mica_op *op) {
+    if (mica_op_is(op, "top.MatMul")) {
+        return MICA_MODE_W8A8;
+    }
+    return mica_op_is(op, "top.Conv") || mica_op_is(op, "top.Deconv") ? MICA_MODE_INT8
+                                                                      : l->options->processor->fallback;
+}
+
 static mica_status lower_op(mica_lowering *l, const mica_op *op) {
     if (mica_op_is(op, "top.None") || mica_op_is(op, "top.Weight")) {
         return MICA_OK; /* cloned where they are used */
@@ -84,6 +93,7 @@ static mica_status lower_op(mica_lowering *l, const mica_op *op) {
                                op->name);
     }
     mica_mode mode = mica_lower_mode_of(l, op);
+    mode = mode == MICA_MODE_W8A8 ? mode_in_w8a8(l, op) : mode;
     const char *reason = NULL;
     if (l->is_cut && mica_ptr_map_get_pointer(&l->front, op) == NULL) {
         const bool has_f32 = mica_processor_has_mode(l->options->processor, MICA_MODE_F32);

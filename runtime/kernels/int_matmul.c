@@ -1,4 +1,4 @@
-/* matmul_int (rule matmul-int): rows of a against panels of b, both with their zero points.
+/* matmul_int (rule matmul-int) and matmul_real (rule matmul-real): rows of a against panels of b, both with their zero points.
  *
  * With 16-bit panels both operands are stored without their zero points. With byte panels the stored
  * values are a' = a + la and b' = b + lb (what makes a' signed and b' unsigned), and
@@ -19,6 +19,9 @@ typedef struct matmul_job {
     const uint8_t *a, *b;
     uint8_t *y;
     const int32_t *bias, *multiplier, *shift; /* bias may be NULL */
+    const mrt_matmul_real_params *real;       /* NULL in matmul_int */
+    const double *scale;                      /* matmul_real only, with y_real */
+    float *y_real;
     bool signed_a, signed_b, per_column, narrow;
     int64_t da, db; /* byte panels only, else 0 */
     int64_t quads;
@@ -56,8 +59,8 @@ static mrt_status plan_batches(const mrt_tensor *a, const mrt_tensor *b, const m
     return MRT_OK;
 }
 
-static mrt_status make_plan(const mrt_call *call, mrt_matmul_plan *plan, mrt_error *err) {
-    const mrt_matmul_int_params *p = call->params;
+static mrt_status make_plan(const mrt_call *call, const mrt_matmul_int_params *p,
+                            mrt_matmul_plan *plan, mrt_error *err) {
     const mrt_tensor *a = mrt_in(call, 0);
     const mrt_tensor *b = mrt_in(call, 1);
     const mrt_tensor *y = mrt_out(call, 0);
@@ -66,7 +69,6 @@ static mrt_status make_plan(const mrt_call *call, mrt_matmul_plan *plan, mrt_err
     MRT_TRY(mrt_check_dtype2(b, "b", MRT_I8, MRT_U8, err));
     MRT_TRY(mrt_check_rank(b, "b", 2, MRT_MAX_RANK, err));
     const int rank = a->shape.rank > b->shape.rank ? a->shape.rank : b->shape.rank;
-    MRT_TRY(mrt_check_dtype2(y, "y", MRT_I8, MRT_U8, err));
     MRT_TRY(mrt_check_rank(y, "y", rank, rank, err));
     MRT_TRY(mrt_check_param(p->trans_a, "trans_a", 0, 1, err));
     MRT_TRY(mrt_check_param(p->trans_b, "trans_b", 0, 1, err));
@@ -115,16 +117,22 @@ static mrt_status check_scale_operand(const mrt_tensor *t, const char *name, int
     return mrt_check_shape1(t, name, mrt_shape_count(&t->shape) == 1 ? 1 : columns, err);
 }
 
+static mrt_status check_bias(const mrt_tensor *bias, int64_t columns, mrt_error *err) {
+    if (bias == NULL) {
+        return MRT_OK;
+    }
+    MRT_TRY(mrt_check_dtype(bias, "bias", MRT_I32, err));
+    return mrt_check_shape1(bias, "bias", columns, err);
+}
+
 mrt_status mrt_matmul_int_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
     const mrt_matmul_int_params *p = call->params;
     const mrt_tensor *bias = mrt_in(call, 2);
     mrt_matmul_plan plan = {0};
     matmul_memory memory;
-    MRT_TRY(make_plan(call, &plan, err));
-    if (bias) {
-        MRT_TRY(mrt_check_dtype(bias, "bias", MRT_I32, err));
-        MRT_TRY(mrt_check_shape1(bias, "bias", plan.columns, err));
-    }
+    MRT_TRY(mrt_check_dtype2(mrt_out(call, 0), "y", MRT_I8, MRT_U8, err));
+    MRT_TRY(make_plan(call, p, &plan, err));
+    MRT_TRY(check_bias(bias, plan.columns, err));
     MRT_TRY(check_scale_operand(mrt_in(call, 3), "multiplier", plan.columns, err));
     MRT_TRY(check_scale_operand(mrt_in(call, 4), "shift", plan.columns, err));
     MRT_TRY(mrt_check_same_shape(mrt_in(call, 4), "shift", mrt_in(call, 3), "multiplier", err));
@@ -292,11 +300,31 @@ static void requant_columns(const int32_t *acc, const int32_t *multiplier, const
     }
 }
 
+/* Rule matmul-real: the exact sum times the scale in double, rounded once. */
+static void finish_real(const matmul_job *job, const mrt_int_rows *r, int64_t base) {
+    float *y = job->y_real + (r->batch * job->plan.rows + r->row) * job->plan.columns + r->column;
+    const bool relu = job->real->act == MRT_ACT_RELU;
+    const double limit = job->real->act_limit;
+    for (int i = 0; i < r->columns; ++i) {
+        const int64_t sum = (r->acc ? r->acc[i] : r->wide[i]) + base + r->sum[i];
+        double v = (double)sum * job->scale[job->per_column ? r->column + i : 0];
+        if (relu) {
+            v = v > 0.0 ? v : 0.0;
+            v = limit >= 0.0 && v > limit ? limit : v;
+        }
+        y[i] = (float)v;
+    }
+}
+
 static void finish_row(const void *context, const mrt_int_rows *r) {
     const matmul_job *job = context;
     const mrt_matmul_int_params *p = job->params;
     const int64_t matrix = mrt_matmul_matrix(&job->plan, job->plan.stride_a, r->batch);
     const int64_t base = job->base[matrix * job->plan.rows + r->row];
+    if (job->real != NULL) {
+        finish_real(job, r, base);
+        return;
+    }
     uint8_t *y = job->y + (r->batch * job->plan.rows + r->row) * job->plan.columns + r->column;
     const int64_t at = job->per_column ? r->column : 0;
     if (!r->acc || !job->narrow) {
@@ -338,52 +366,99 @@ static bool is_narrow(const matmul_job *job) {
            job->plan.depth * 255 * 255 + largest <= INT32_MAX;
 }
 
-void mrt_matmul_int_run(const mrt_call *call) {
-    matmul_job job = {.isa = mrt_int_isa_select(), .params = call->params};
-    const mrt_status status = make_plan(call, &job.plan, NULL);
-    assert(status == MRT_OK);
-    (void)status;
-    if (job.plan.batches == 0 || job.plan.rows == 0 || job.plan.columns == 0) {
-        return;
-    }
+/* The product by blocks, for sums of any size. */
+static void run_blocks(matmul_job *job, const mrt_call *call) {
     matmul_memory m = {0};
     size_t total = 0;
-    memory_layout(&job.plan, &m, &total);
+    memory_layout(&job->plan, &m, &total);
     char *scratch = call->scratch;
-    const mrt_tensor *bias = mrt_in(call, 2);
-    job.a = call->in[0]->data;
-    job.b = call->in[1]->data;
-    job.y = call->out[0]->data;
-    job.bias = bias ? bias->data : NULL;
-    job.multiplier = call->in[3]->data;
-    job.shift = call->in[4]->data;
-    job.signed_a = call->in[0]->dtype == MRT_I8;
-    job.signed_b = call->in[1]->dtype == MRT_I8;
-    job.per_column = mrt_shape_count(&call->in[3]->shape) > 1;
-    job.narrow = is_narrow(&job);
-    if (job.narrow) {
-        mrt_matmul_tiles_run(&job.plan, call);
-        return;
-    }
-    if (job.isa->layout == MRT_PANEL_U8) {
-        job.da = (job.signed_a ? 0 : 128) - job.params->zero_point_a;
-        job.db = (job.signed_b ? -128 : 0) - job.params->zero_point_b;
+    job->isa = mrt_int_isa_select();
+    if (job->isa->layout == MRT_PANEL_U8) {
+        job->da = (job->signed_a ? 0 : 128) - job->params->zero_point_a;
+        job->db = (job->signed_b ? -128 : 0) - job->params->zero_point_b;
     }
     /* a depth of 0 still needs one (empty) panel to write the bias */
-    job.quads = mrt_max64(1, mrt_div_up(job.plan.depth, 4));
-    job.left_stride = (size_t)job.quads * 4 * mrt_int_left_bytes(job.isa);
-    job.base = (int64_t *)(void *)scratch;
-    job.left = scratch + m.base;
-    const int64_t rows = job.plan.batches_a * job.plan.rows;
-    if (job.da != 0) {
-        memset(job.left + (size_t)rows * job.left_stride, 0, job.left_stride);
-        memset(job.left + (size_t)rows * job.left_stride, 1, (size_t)job.plan.depth);
+    job->quads = mrt_max64(1, mrt_div_up(job->plan.depth, 4));
+    job->left_stride = (size_t)job->quads * 4 * mrt_int_left_bytes(job->isa);
+    job->base = (int64_t *)(void *)scratch;
+    job->left = scratch + m.base;
+    const int64_t rows = job->plan.batches_a * job->plan.rows;
+    if (job->da != 0) {
+        memset(job->left + (size_t)rows * job->left_stride, 0, job->left_stride);
+        memset(job->left + (size_t)rows * job->left_stride, 1, (size_t)job->plan.depth);
     }
-    mrt_parallel_for(call->pool, mrt_int_lanes(rows), prepare_lane, &job);
-    const mrt_int_gemm gemm = {.isa = job.isa, .batches = job.plan.batches, .rows = job.plan.rows,
-                               .columns = job.plan.columns, .quads = job.quads, .context = &job,
-                               .left = left_rows, .left_stride = job.left_stride,
+    mrt_parallel_for(call->pool, mrt_int_lanes(rows), prepare_lane, job);
+    const mrt_int_gemm gemm = {.isa = job->isa, .batches = job->plan.batches, .rows = job->plan.rows,
+                               .columns = job->plan.columns, .quads = job->quads, .context = job,
+                               .left = left_rows, .left_stride = job->left_stride,
                                .pack = pack_right, .finish = finish_row,
                                .scratch = scratch + m.base + m.left};
     mrt_int_gemm_run(&gemm, call->pool);
+}
+
+/* Operands that both kernels have; false when there is nothing to compute. */
+static bool begin(matmul_job *job, const mrt_call *call) {
+    const mrt_status status = make_plan(call, job->params, &job->plan, NULL);
+    assert(status == MRT_OK);
+    (void)status;
+    const mrt_tensor *bias = mrt_in(call, 2);
+    job->a = call->in[0]->data;
+    job->b = call->in[1]->data;
+    job->bias = bias ? bias->data : NULL;
+    job->signed_a = call->in[0]->dtype == MRT_I8;
+    job->signed_b = call->in[1]->dtype == MRT_I8;
+    job->per_column = mrt_shape_count(&call->in[3]->shape) > 1;
+    return job->plan.batches != 0 && job->plan.rows != 0 && job->plan.columns != 0;
+}
+
+void mrt_matmul_int_run(const mrt_call *call) {
+    matmul_job job = {.params = call->params};
+    if (!begin(&job, call)) {
+        return;
+    }
+    job.y = call->out[0]->data;
+    job.multiplier = call->in[3]->data;
+    job.shift = call->in[4]->data;
+    job.narrow = is_narrow(&job);
+    if (job.narrow) {
+        mrt_matmul_tiles_run(&job.plan, call);
+    } else {
+        run_blocks(&job, call);
+    }
+}
+
+static mrt_matmul_int_params integer_part(const mrt_matmul_real_params *p) {
+    return (mrt_matmul_int_params){.trans_a = p->trans_a, .trans_b = p->trans_b,
+                                   .zero_point_a = p->zero_point_a, .zero_point_b = p->zero_point_b};
+}
+
+mrt_status mrt_matmul_real_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
+    const mrt_matmul_real_params *real = call->params;
+    const mrt_matmul_int_params p = integer_part(real);
+    const mrt_tensor *scale = mrt_in(call, 3);
+    mrt_matmul_plan plan = {0};
+    matmul_memory memory;
+    MRT_TRY(mrt_check_dtype(mrt_out(call, 0), "y", MRT_F32, err));
+    MRT_TRY(make_plan(call, &p, &plan, err));
+    MRT_TRY(check_bias(mrt_in(call, 2), plan.columns, err));
+    MRT_TRY(mrt_check_dtype(scale, "scale", MRT_F64, err));
+    MRT_TRY(mrt_check_shape1(scale, "scale", mrt_shape_count(&scale->shape) == 1 ? 1 : plan.columns, err));
+    MRT_TRY(mrt_int_check_zero_point(p.zero_point_a, "zero_point_a", mrt_in(call, 0), err));
+    MRT_TRY(mrt_int_check_zero_point(p.zero_point_b, "zero_point_b", mrt_in(call, 1), err));
+    MRT_TRY(mrt_check_param(real->act, "act", MRT_ACT_NONE, MRT_ACT_RELU, err));
+    if (!memory_layout(&plan, &memory, out_scratch)) {
+        return mrt_fail(err, MRT_UNSUPPORTED, "operand 'a': too large");
+    }
+    return MRT_OK;
+}
+
+void mrt_matmul_real_run(const mrt_call *call) {
+    const mrt_matmul_int_params p = integer_part(call->params);
+    matmul_job job = {.params = &p, .real = call->params};
+    if (!begin(&job, call)) {
+        return;
+    }
+    job.scale = call->in[3]->data;
+    job.y_real = call->out[0]->data;
+    run_blocks(&job, call);
 }

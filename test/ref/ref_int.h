@@ -47,6 +47,8 @@ typedef struct ref_int_matmul {
     ref_int_end end;
 } ref_int_matmul;
 void ref_int_matmul_run(const ref_int_matmul *r, int32_t *y);
+/* matmul-real: the same sums times scale[column] (or scale[0]). */
+void ref_int_matmul_real(const ref_int_matmul *r, const double *scale, int per_column, float *y);
 
 /* avgpool-int of one plane. */
 typedef struct ref_int_pool {

@@ -102,19 +102,28 @@ void ref_int_deconv_run(const ref_int_conv *r, int32_t *y) {
     free(acc);
 }
 
+static int64_t matmul_sum(const ref_int_matmul *r, int64_t b, int64_t i, int64_t j) {
+    int64_t acc = r->end.bias ? r->end.bias[j] : 0;
+    for (int64_t k = 0; k < r->k; ++k) {
+        const int64_t ia = r->trans_a ? k * r->m + i : i * r->k + k;
+        const int64_t ib = r->trans_b ? j * r->k + k : k * r->n + j;
+        acc += (int64_t)(r->a[b * r->batch_a + ia] - r->zero_point_a) *
+               (r->b[b * r->batch_b + ib] - r->zero_point_b);
+    }
+    return acc;
+}
+
 void ref_int_matmul_run(const ref_int_matmul *r, int32_t *y) {
-    for (int64_t b = 0; b < r->batch; ++b) {
-        for (int64_t i = 0; i < r->m; ++i) {
-            for (int64_t j = 0; j < r->n; ++j) {
-                int64_t acc = r->end.bias ? r->end.bias[j] : 0;
-                for (int64_t k = 0; k < r->k; ++k) {
-                    const int64_t ia = r->trans_a ? k * r->m + i : i * r->k + k;
-                    const int64_t ib = r->trans_b ? j * r->k + k : k * r->n + j;
-                    acc += (int64_t)(r->a[b * r->batch_a + ia] - r->zero_point_a) *
-                           (r->b[b * r->batch_b + ib] - r->zero_point_b);
-                }
-                *y++ = ref_int_finish(&r->end, acc, j);
-            }
-        }
+    for (int64_t at = 0; at < r->batch * r->m * r->n; ++at) {
+        const int64_t j = at % r->n;
+        y[at] = ref_int_finish(&r->end, matmul_sum(r, at / r->n / r->m, at / r->n % r->m, j), j);
+    }
+}
+
+void ref_int_matmul_real(const ref_int_matmul *r, const double *scale, int per_column, float *y) {
+    for (int64_t at = 0; at < r->batch * r->m * r->n; ++at) {
+        const int64_t j = at % r->n;
+        const int64_t sum = matmul_sum(r, at / r->n / r->m, at / r->n % r->m, j);
+        y[at] = (float)((double)sum * scale[per_column ? j : 0]);
     }
 }

@@ -75,6 +75,36 @@ START_TEST(int8) {
 }
 END_TEST
 
+/* W8A8: products of integers with float results, convolutions as in INT8, everything else float. */
+START_TEST(w8a8) {
+    static const struct { const char *text, *op; bool integers, quantized; double sqnr; } all[] = {
+        {"x = Input 5x32\ny = MatMul(x, w:32x7, b:7)\nreturn y\n", "tpu.MatMul", true, false, 35.0},
+        {"x = Input 5x32\ny = MatMul(x, w:32x7, b:7) {do_relu = true}\nreturn y\n", "tpu.MatMul", true, false, 35.0},
+        {"x = Input 3x5x32\ny = MatMul(x, w:7x32, _) {right_transpose = true}\nreturn y\n", "tpu.MatMul", true, false, 35.0},
+        {"x = Input 2x5x16\nz = Input 2x16x6\ny = MatMul(x, z, _)\nreturn y\n", "tpu.MatMul", true, false, 35.0},
+        {"x = Input 32\ny = MatMul(x, w:32x7, b:7)\nreturn y\n", "tpu.MatMul", true, false, 35.0},
+        {"x = Input 1x3x8x8\ny = Conv(x, w:4x3x3x3, b:4) {kernel_shape = array<i64: 3, 3>}\nreturn y\n", "tpu.Conv2D",
+         true, true, 30.0},
+        {"x = Input 5x32\nm = MatMul(x, w:32x7, b:7)\ny = GELU(m)\nreturn y\n", "tpu.Active", false, false, 30.0},
+    };
+    graph g;
+    graph_begin(&g, 31, all[_i / 2].text);
+    graph_calibrate(&g, _i % 2 != 0, NULL);
+    lowered l = graph_lower(&g, MICA_MODE_W8A8, _i % 2 != 0, NULL);
+    char *text = graph_text(l.tpu);
+    const mica_op *op = lowered_op(&l, "y");
+    ck_assert_msg(op != NULL && mica_op_is(op, all[_i / 2].op), "%s", text);
+    ck_assert_int_eq(mica_type_is_quant(mica_type_element(mica_op_operand(op, 0)->type)), all[_i / 2].integers);
+    ck_assert_msg(is_integer_op(op) == all[_i / 2].quantized, "%s", text);
+    ck_assert(lowered_row(&l, "y")->reason == NULL);
+    const double sqnr = sqnr_of(&g, l.tpu, 2);
+    ck_assert_msg(sqnr > all[_i / 2].sqnr, "case %d: %.1f dB\n%s", _i, sqnr, text);
+    free(text);
+    lowered_end(&l);
+    graph_end(&g);
+}
+END_TEST
+
 /* Float modes: no quantized type, no calibration needed; bounds by the precision of the type. */
 START_TEST(float_modes) {
     static const struct { mica_mode mode; mica_float_kind kind; double sqnr; } modes[] = {
@@ -102,7 +132,8 @@ END_TEST
 /* Same bits from the module and from the bundle made of it, every tensor. */
 START_TEST(bundle_is_bit_true) {
     static const struct { mica_mode mode; bool asymmetric; } ways[] = {
-        {MICA_MODE_INT8, false}, {MICA_MODE_INT8, true}, {MICA_MODE_F16, false}, {MICA_MODE_F32, false}};
+        {MICA_MODE_INT8, false}, {MICA_MODE_INT8, true}, {MICA_MODE_W8A8, false}, {MICA_MODE_W8A8, true},
+        {MICA_MODE_F16, false}, {MICA_MODE_F32, false}};
     graph g;
     graph_begin(&g, 31, cases[_i].text);
     for (size_t w = 0; w < MICA_COUNT(ways); ++w) {
@@ -373,6 +404,7 @@ int main(void) {
     TCase *tcase = tcase_create("all");
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, int8, 0, 2 * MICA_COUNT(cases));
+    tcase_add_loop_test(tcase, w8a8, 0, 14);
     tcase_add_loop_test(tcase, float_modes, 0, MICA_COUNT(cases));
     tcase_add_loop_test(tcase, bundle_is_bit_true, 0, MICA_COUNT(cases));
     const TTest *const tests[] = {casts_are_shared, quantize_table, names_of_fused_ops, uncalibrated,

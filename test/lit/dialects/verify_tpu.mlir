@@ -24,6 +24,15 @@ func.func @shift(%x: tensor<1x3x8x!quant.uniform<i8:f32, 0.5>>, %w: tensor<4x3x3
 
 // -----
 
+func.func @real(%x: tensor<2x3x!quant.uniform<i8:f32, 0.5>>, %w: tensor<3x4x!quant.uniform<i8:f32, 0.5>>, %n: none) {
+  %0 = "tpu.MatMul"(%x, %w, %n) : (tensor<2x3x!quant.uniform<i8:f32, 0.5>>, tensor<3x4x!quant.uniform<i8:f32, 0.5>>, none) -> tensor<2x4xf32>
+  // expected-error@+1 {{'tpu.MatMul' op expects a quantized result for quantized operands, got tensor<2x4xf32>}}
+  %1 = "tpu.MatMul"(%x, %w, %n) {multiplier = array<i64: 1>, rshift = array<i64: 1>} : (tensor<2x3x!quant.uniform<i8:f32, 0.5>>, tensor<3x4x!quant.uniform<i8:f32, 0.5>>, none) -> tensor<2x4xf32>
+  return
+}
+
+// -----
+
 func.func @result(%x: tensor<2x3x!quant.uniform<i8:f32, 0.5>>, %w: tensor<3x4xi8>, %n: none) {
   // expected-error@+1 {{'tpu.MatMul' op expects a quantized result for quantized operands, got tensor<2x4xf32>}}
   %1 = "tpu.MatMul"(%x, %w, %n) {multiplier = array<i64: 1>, rshift = array<i64: 1>} : (tensor<2x3x!quant.uniform<i8:f32, 0.5>>, tensor<3x4xi8>, none) -> tensor<2x4xf32>
