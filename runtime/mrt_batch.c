@@ -121,6 +121,8 @@ static bool step_is_per_image(batch *b, const mrt_step *step) {
         return matmul_goes_along(b, step, ((const mrt_matmul_params *)params)->trans_a);
     case MRT_K_matmul_int:
         return matmul_goes_along(b, step, ((const mrt_matmul_int_params *)params)->trans_a);
+    case MRT_K_matmul_real:
+        return matmul_goes_along(b, step, ((const mrt_matmul_real_params *)params)->trans_a);
     default:
         break;
     }
