@@ -11,7 +11,7 @@
 typedef struct calibration_settings {
     const char *mlir, *dataset, *data_list, *method, *table, *json;
     double mmse_range, outlier_factor;
-    const char *processor, *recovered, *cache;
+    const char *processor, *recovered, *cache, *rules, *import_scales, *export_scales, *quantize_mode;
     int64_t input_num, threads, finetune_level;
     bool processor_given; /* else it has its default */
     bool quiet, correct, asymmetric, resume, per_channel;
@@ -31,6 +31,7 @@ typedef struct calibration_job {
     const char *recovered, *recovered_weights; /* files that recovery writes */
     mica_module *module;               /* top; replaced by recovery */
     mica_dataset *dataset;
+    mica_settings *choices;            /* of single tensors; NULL: none */
     mica_statistics statistics;
     const char *cache; /* file; NULL: none */
     bool cached;       /* the statistics came from it */
@@ -44,6 +45,8 @@ mica_status calibration_read_processor(calibration_job *job, mica_error *err);
 /* Options of the recovery; needs the processor and the method. */
 mica_status calibration_read_recovery(calibration_job *job, mica_error *err);
 
+/* --settings, --import_scales, --quantize_mode: reads the files into job->choices; needs the module. */
+mica_status calibration_read_settings(calibration_job *job, mica_error *err);
 /* --cache, --resume. */
 mica_status calibration_read_cache(calibration_job *job, mica_error *err);
 

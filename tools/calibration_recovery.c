@@ -46,10 +46,10 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
     }
     job->recovers = wanted_steps(s, &job->recovery);
     if (!job->recovers) {
-        const char *idle = s->recovered != NULL                       ? "--recovered"
-                           : s->asymmetric && !job->searches      ? "--asymmetric"
-                           : s->processor_given && !job->searches ? "--processor"
-                                                                  : NULL;
+        const char *idle = s->recovered != NULL                                           ? "--recovered"
+                           : s->asymmetric && !job->searches                          ? "--asymmetric"
+                           : s->processor_given && !job->searches && s->rules == NULL ? "--processor"
+                                                                                      : NULL;
         return idle == NULL ? MICA_OK
                             : mica_fail(err, "%s has no effect without --finetune_level%s", idle,
                                         s->recovered != NULL ? " or --bc" : ", --bc or --search");

@@ -46,6 +46,24 @@ static void print_totals(const calibration_job *job) {
     }
 }
 
+/* --export_scales, --quantize_table. */
+static mica_status write_extras(const calibration_job *job, mica_error *err) {
+    const calibration_settings *s = job->settings;
+    if (s->export_scales != NULL) {
+        mica_strbuf json = {0};
+        mica_scales_json(job->table, &json);
+        const mica_status status =
+            mica_write_file_atomic(s->export_scales, mica_strbuf_text(&json), json.len, err);
+        mica_strbuf_free(&json);
+        MICA_TRY(status);
+    }
+    if (s->search->common.qtable != NULL && !job->searches) {
+        return mica_qtable_write(mica_settings_precisions(job->choices), s->search->common.qtable,
+                                 "# precisions of the settings\n", err);
+    }
+    return MICA_OK;
+}
+
 mica_status calibration_write(const calibration_job *job, mica_error *err) {
     const calibration_settings *s = job->settings;
     const mica_statistics *statistics = &job->statistics;
@@ -62,10 +80,11 @@ mica_status calibration_write(const calibration_job *job, mica_error *err) {
     mica_status status = MICA_OK;
     if (s->json != NULL) {
         mica_strbuf json = {0};
-        mica_calibration_json(statistics, job->table, q, text, &json);
+        mica_calibration_json(statistics, job->table, q, &job->method, text, job->choices, &json);
         status = mica_write_file_atomic(s->json, mica_strbuf_text(&json), json.len, err);
         mica_strbuf_free(&json);
     }
+    status = status == MICA_OK ? write_extras(job, err) : status;
     if (status == MICA_OK) {
         print_totals(job);
         print_quality(statistics, q);

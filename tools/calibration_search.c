@@ -6,10 +6,10 @@
 #include "tools/calibration.h"
 
 void calibration_search_given(const mica_option_table *table, calibration_search_settings *settings) {
-    static const char *const names[] = {"--quantize_table", "--quantize_method_list", "--inference_num", "--expected_cos",
+    static const char *const names[] = {"--quantize_method_list", "--inference_num", "--expected_cos",
                                         "--max_float_layers", "--fp_type", "--post_process", "--post_process_seconds",
                                         "--global_compare_layers", "--pre_qtable", "--transformer", "--cluster",
-                                        "--fast", "--mix_mode"};
+                                        "--fast", "--mix_mode", "--quantize_table"};
     for (size_t i = 0; i < sizeof names / sizeof names[0] && settings->idle == NULL; ++i) {
         settings->idle = mica_option_given(table, names[i]) ? names[i] : NULL;
     }
@@ -30,7 +30,11 @@ mica_status calibration_read_search(calibration_job *job, mica_error *err) {
     const calibration_search_settings *s = job->settings->search;
     job->searches = strcmp(s->kind, "False") != 0;
     if (!job->searches) {
-        return s->idle == NULL ? MICA_OK : mica_fail(err, "%s has no effect without --search", s->idle);
+        const bool for_settings = job->settings->rules != NULL && s->common.qtable != NULL;
+        MICA_TRY(for_settings ? tool_check_output(s->common.qtable, err) : MICA_OK);
+        return s->idle == NULL || (for_settings && strcmp(s->idle, "--quantize_table") == 0)
+                   ? MICA_OK
+                   : mica_fail(err, "%s has no effect without --search", s->idle);
     }
     if (s->common.qtable == NULL) {
         return mica_fail(err, "--search %s needs --quantize_table", s->kind);
@@ -59,7 +63,7 @@ static mica_status search_list(calibration_job *job, search_job *search, mica_er
     const mica_statistics *statistics = job->recovers ? &fresh : &job->statistics;
     mica_cali_table **tables = mica_arena_array(job->arena, search->n_methods, sizeof *tables);
     for (size_t i = 0; i < search->n_methods; ++i) {
-        tables[i] = mica_make_table(statistics, &methods[i], job->threads);
+        tables[i] = mica_make_table_by(statistics, &methods[i], job->choices, job->threads);
     }
     search->tables = (const mica_cali_table *const *)tables;
     search->methods = names;
@@ -80,6 +84,7 @@ mica_status calibration_search(calibration_job *job, mica_error *err) {
     search_job search = {.settings = &common, .module = job->module, .dataset = job->dataset,
                          .processor = job->processor, .mlir = s->mlir, .base = job->table, .tables = &own,
                          .methods = &name, .n_methods = 1, .arena = job->arena, .threads = job->threads,
+                         .pinned = job->choices != NULL ? mica_settings_precisions(job->choices) : NULL,
                          .asymmetric = s->asymmetric, .quiet = s->quiet, .unreached = &s->search->unreached};
     return common.methods != NULL ? search_list(job, &search, err)
                                   : search_run_layers(&search, "Search_Qtable", "success search qtable", err);

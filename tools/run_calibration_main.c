@@ -22,12 +22,14 @@ static mica_status read_options(calibration_job *job, mica_error *err) {
     if (s->per_channel && s->json == NULL && s->cache == NULL) {
         return mica_fail(err, "--per_channel_activation has no effect without --json or --cache");
     }
-    return s->json != NULL ? tool_check_output(s->json, err) : MICA_OK;
+    MICA_TRY(s->json != NULL ? tool_check_output(s->json, err) : MICA_OK);
+    return s->export_scales != NULL ? tool_check_output(s->export_scales, err) : MICA_OK;
 }
 
 static mica_status work(calibration_job *job, mica_error *err) {
+    MICA_TRY(calibration_read_settings(job, err));
     MICA_TRY(calibration_collect(job, err));
-    job->table = mica_make_table(&job->statistics, &job->method, job->threads);
+    job->table = mica_make_table_by(&job->statistics, &job->method, job->choices, job->threads);
     MICA_TRY(job->recovers ? calibration_recover(job, err) : MICA_OK);
     MICA_TRY(calibration_write(job, err));
     return job->searches ? calibration_search(job, err) : MICA_OK;
@@ -44,6 +46,7 @@ static mica_status run(const calibration_settings *s, mica_context *context, mic
     const mica_status status = job.dataset != NULL ? work(&job, err) : MICA_FAIL;
     mica_cali_table_destroy(job.table);
     mica_statistics_free(&job.statistics);
+    mica_settings_destroy(job.choices);
     mica_dataset_close(job.dataset);
     mica_module_destroy(job.module);
     return status;
@@ -77,6 +80,14 @@ int main(int argc, char **argv) {
          .help = "statistics of the samples: read when they fit model, samples and options, else written; in a folder: <mlir_file>.statistics"},
         {.name = "--resume", .kind = MICA_OPT_FLAG, .dest = &s.resume,
          .help = "go on with the pass whose unfinished statistics the cache holds"},
+        {.name = "--settings", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.rules,
+         .help = "JSON: method, percentile, range, bits or precision of single tensors and ops"},
+        {.name = "--import_scales", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.import_scales,
+         .help = "JSON: ranges of tensors, instead of those of the method"},
+        {.name = "--export_scales", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.export_scales,
+         .help = "output: the ranges as JSON"},
+        {.name = "--quantize_mode", .kind = MICA_OPT_CHOICE, .choices = "default,post_sigmoid", .default_text = "default",
+         .dest = &s.quantize_mode, .help = "post_sigmoid: the outputs were sigmoids that were cut off; their range is that of least error behind them"},
         {.name = "--finetune_level", .kind = MICA_OPT_INT, .metavar = "0|1", .default_text = "0",
          .dest = &s.finetune_level,
          .help = "recovery: 1: weights rounded for the least output error of each layer"},

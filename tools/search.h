@@ -41,6 +41,7 @@ typedef struct search_job {
     const mica_processor *processor;
     const char *mlir;
     const mica_cali_table *base;
+    const mica_qtable *pinned; /* rows that are kept, besides --pre_qtable; or NULL */
     const mica_cali_table *const *tables; /* one per method */
     const char *const *methods;
     size_t n_methods;
@@ -65,7 +66,7 @@ typedef struct search_session {
     mica_compare compare;
     mica_post_process post;
     mica_real real;
-    mica_qtable *fixed; /* of --pre_qtable, or NULL */
+    mica_qtable *fixed; /* of --pre_qtable and pinned, or NULL */
 } search_session;
 
 mica_status search_session_open(const search_job *job, search_session *out, mica_error *err);

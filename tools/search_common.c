@@ -87,10 +87,17 @@ static mica_status open_net(const search_job *job, search_session *s, mica_error
     }
     mica_net_make(job->module, s->float_model->plan, &s->net);
     MICA_TRY(mica_compare_make(&s->net, job->settings->compare_layers, job->arena, &s->compare, err));
-    if (job->settings->pre_qtable == NULL) {
+    const size_t pinned = job->pinned != NULL ? mica_qtable_count(job->pinned) : 0;
+    if (job->settings->pre_qtable == NULL && pinned == 0) {
         return MICA_OK;
     }
-    s->fixed = mica_qtable_read(job->settings->pre_qtable, err);
+    s->fixed = job->settings->pre_qtable != NULL ? mica_qtable_read(job->settings->pre_qtable, err)
+                                                 : mica_qtable_create();
+    for (size_t i = 0; i < pinned && s->fixed != NULL; ++i) {
+        mica_mode mode = MICA_MODE_F32;
+        const char *op = mica_qtable_at(job->pinned, i, &mode);
+        mica_qtable_set(s->fixed, op, mode);
+    }
     return s->fixed != NULL ? mica_qtable_check(s->fixed, mica_module_func(job->module, "main"), err) : MICA_FAIL;
 }
 

@@ -6,6 +6,7 @@
 #include "passes/calibration/dataset.h"
 #include "passes/calibration/histogram.h"
 #include "passes/calibration/methods.h"
+#include "passes/calibration/settings.h"
 
 /* Moments of one channel. Sums are exact: they do not depend on the order of the samples. */
 typedef struct mica_channel {
@@ -77,5 +78,12 @@ void mica_channels_add(mica_tensor_statistics *t, const mrt_tensor *tensor);
 /* One row per tensor by `method`. Network inputs and outputs keep their whole range. */
 mica_cali_table *mica_make_table(const mica_statistics *statistics, const mica_method *method,
                                  int threads);
+/* The same but for the tensors that have settings (may be NULL). Tensors with 4 bits have a line in the
+ * int4 section beside their row. */
+mica_cali_table *mica_make_table_by(const mica_statistics *statistics, const mica_method *method,
+                                    const mica_settings *settings, int threads);
+/* How the row of tensor i was made: the name of a method, or "given". */
+const char *mica_tensor_method(const mica_tensor_statistics *t, const mica_method *method,
+                               const mica_settings *settings);
 
 #endif

@@ -48,6 +48,7 @@ static void add_side(mica_density *d, const mica_histogram *h, int side, double 
 
 void mica_density_of(const mica_histogram *h, mica_density *out) {
     out->n_pieces = 0;
+    out->bits = 8;
     out->nonzero = out->power = 0.0;
     out->is_signed = h->is_signed;
     out->count = (double)(h->count > 0 ? h->count : 1);
@@ -62,8 +63,10 @@ void mica_density_of(const mica_histogram *h, mica_density *out) {
 
 /* --- noise -------------------------------------------------------------------------------------- */
 
-mica_grid mica_symmetric_grid(bool is_signed, double t) {
-    return is_signed ? (mica_grid){t / 127.0, 127, 128} : (mica_grid){t / 255.0, 255, 0};
+mica_grid mica_symmetric_grid(bool is_signed, int bits, double t) {
+    const int half = 1 << (bits - 1);
+    return is_signed ? (mica_grid){t / (half - 1), half - 1, half}
+                     : (mica_grid){t / (2 * half - 1), 2 * half - 1, 0};
 }
 
 mica_grid mica_asymmetric_grid(double min, double max) {

@@ -20,6 +20,7 @@ typedef struct mica_density {
     double nonzero;  /* of all pieces */
     double largest;  /* magnitude */
     double power;    /* mean square of all values */
+    int bits;        /* of the integers in question: 8 unless set */
 } mica_density;
 
 void mica_density_of(const mica_histogram *h, mica_density *out);
@@ -30,8 +31,8 @@ typedef struct mica_grid {
     int positive, negative;
 } mica_grid;
 
-/* Symmetric 8-bit grid of threshold t: 127 and 128 levels, or 255 when no value is negative. */
-mica_grid mica_symmetric_grid(bool is_signed, double t);
+/* Symmetric grid of threshold t: for 8 bits 127 and 128 levels, or 255 when no value is negative. */
+mica_grid mica_symmetric_grid(bool is_signed, int bits, double t);
 /* Asymmetric 8-bit grid of a range, which is widened to contain 0. */
 mica_grid mica_asymmetric_grid(double min, double max);
 

@@ -27,6 +27,7 @@ static double weight_of(const double *kl, const double *error) {
 mica_range mica_method_joint(const mica_histogram *h, const mica_method_settings *settings) {
     mica_density d;
     mica_density_of(h, &d);
+    d.bits = settings->bits;
     if (d.n_pieces == 0 || d.largest <= MICA_MIN_THRESHOLD) {
         return mica_method_max(h, settings);
     }
@@ -35,7 +36,7 @@ mica_range mica_method_joint(const mica_histogram *h, const mica_method_settings
     double t[CANDIDATES];
     for (int i = 0; i < CANDIDATES; ++i) {
         t[i] = d.largest * pow(1.0 / 256.0, (double)i / (CANDIDATES - 1));
-        const mica_grid grid = mica_symmetric_grid(d.is_signed, t[i]);
+        const mica_grid grid = mica_symmetric_grid(d.is_signed, d.bits, t[i]);
         kl[i] = fmax(mica_density_divergence(&d, grid), 0.0);
         error[i] = mica_density_error(&d, grid);
     }

@@ -39,7 +39,7 @@ mica_range mica_method_kl(const mica_histogram *h, const mica_method_settings *s
     enum { STEP = 8 };
     uint64_t bins[BINS];
     const int used = mica_histogram_magnitudes(h, true, bins);
-    const int levels = h->is_signed ? 128 : 256;
+    const int levels = h->is_signed ? 1 << (settings->bits - 1) : 1 << settings->bits;
     if (used <= levels) {
         return mica_method_max(h, settings);
     }

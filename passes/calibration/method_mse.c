@@ -9,12 +9,13 @@ static bool is_dead(const mica_density *d) {
 
 static double error_at(const void *user, double t) {
     const mica_density *d = user;
-    return mica_density_error(d, mica_symmetric_grid(d->is_signed, t));
+    return mica_density_error(d, mica_symmetric_grid(d->is_signed, d->bits, t));
 }
 
 mica_range mica_method_mse(const mica_histogram *h, const mica_method_settings *settings) {
     mica_density d;
     mica_density_of(h, &d);
+    d.bits = settings->bits;
     if (is_dead(&d)) {
         return mica_method_max(h, settings);
     }
@@ -27,10 +28,11 @@ mica_range mica_method_octav(const mica_histogram *h, const mica_method_settings
     enum { STEPS = 50 };
     mica_density d;
     mica_density_of(h, &d);
+    d.bits = settings->bits;
     if (is_dead(&d)) {
         return mica_method_max(h, settings);
     }
-    const double levels = d.is_signed ? 127.0 : 255.0;
+    const double levels = ldexp(1.0, d.is_signed ? d.bits - 1 : d.bits) - 1.0;
     const double c = 1.0 / (12.0 * levels * levels);
     double t = 2.0 * mica_density_moments(&d).magnitude;
     for (int i = 0; i < STEPS; ++i) {
@@ -60,7 +62,7 @@ static double weighted(const mmse_search *m, mica_grid grid) {
 
 static double weighted_at(const void *user, double t) {
     const mmse_search *m = user;
-    return weighted(m, mica_symmetric_grid(m->density->is_signed, t));
+    return weighted(m, mica_symmetric_grid(m->density->is_signed, m->density->bits, t));
 }
 
 /* Best of even steps from `from` to `to` for one end of the asymmetric range. */
@@ -85,6 +87,7 @@ mica_range mica_method_mmse(const mica_histogram *h, const mica_method_settings 
     enum { FINE = 128, ROUNDS = 3 };
     mica_density d;
     mica_density_of(h, &d);
+    d.bits = settings->bits;
     if (is_dead(&d)) {
         return mica_method_max(h, settings);
     }

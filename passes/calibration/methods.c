@@ -7,7 +7,7 @@
 
 /* --- table ------------------------------------------------------------------------------------- */
 
-#define DEFAULTS {.percentile = 99.99, .mmse_range = 0.001, .outlier_factor = 1.0}
+#define DEFAULTS {.percentile = 99.99, .mmse_range = 0.001, .outlier_factor = 1.0, .bits = 8}
 
 static const mica_method methods[] = {
 #define METHOD(name, summary) {#name, mica_method_##name, summary, DEFAULTS},
@@ -94,16 +94,25 @@ mica_range mica_range_of(const mica_histogram *h, double threshold) {
 double mica_quantization_error(const mica_histogram *h, double t) {
     mica_density d;
     mica_density_of(h, &d);
-    return mica_density_error(&d, mica_symmetric_grid(d.is_signed, t));
+    return mica_density_error(&d, mica_symmetric_grid(d.is_signed, 8, t));
+}
+
+static double sqnr_of(const mica_density *d, mica_grid grid) {
+    const double error = mica_density_error(d, grid);
+    return error > 0.0 ? 10.0 * log10(d->power / error) : INFINITY;
 }
 
 double mica_predicted_sqnr(const mica_histogram *h, mica_range range, bool asymmetric) {
     mica_density d;
     mica_density_of(h, &d);
-    const mica_grid grid = asymmetric ? mica_asymmetric_grid(range.min, range.max)
-                                      : mica_symmetric_grid(d.is_signed, range.threshold);
-    const double error = mica_density_error(&d, grid);
-    return error > 0.0 ? 10.0 * log10(d.power / error) : INFINITY;
+    return sqnr_of(&d, asymmetric ? mica_asymmetric_grid(range.min, range.max)
+                                  : mica_symmetric_grid(d.is_signed, 8, range.threshold));
+}
+
+double mica_predicted_sqnr_bits(const mica_histogram *h, double threshold, int bits) {
+    mica_density d;
+    mica_density_of(h, &d);
+    return sqnr_of(&d, mica_symmetric_grid(d.is_signed, bits, threshold));
 }
 
 double mica_search_threshold(double top, mica_threshold_cost *cost, const void *user) {

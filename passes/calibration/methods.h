@@ -18,6 +18,7 @@ typedef struct mica_method_settings {
     bool one_sided;        /* percentile of the magnitudes */
     double mmse_range;     /* 0.001: largest share of the values that mmse clips */
     double outlier_factor; /* 1: weight of clipping in the error that mmse minimizes */
+    int bits;              /* 8; or 4, 16: of the integers that the threshold is for */
 } mica_method_settings;
 
 typedef mica_range mica_method_fn(const mica_histogram *h, const mica_method_settings *settings);
@@ -52,6 +53,8 @@ double mica_quantization_error(const mica_histogram *h, double t);
 /* SQNR in dB that 8-bit quantization with this range is to have: mean square of the values over the mean squared error.
  * Infinite when there is no error. */
 double mica_predicted_sqnr(const mica_histogram *h, mica_range range, bool asymmetric);
+/* The same for a symmetric grid of other bits. */
+double mica_predicted_sqnr_bits(const mica_histogram *h, double threshold, int bits);
 
 /* Least of f over thresholds: a geometric scan of 97 from `top` down to 1/256 of it, then 129 between the
  * neighbours of the best, as the errors have shallow local minima. */

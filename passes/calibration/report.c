@@ -75,7 +75,7 @@ static json_t *tensor(const mica_tensor_statistics *t, const mica_cali_row *rang
                       const mica_calibration_quality *q, const char *method) {
     const mica_histogram *h = &t->histogram;
     json_t *row = json_pack("{s:o, s:s, s:f, s:f, s:f, s:o, s:o, s:{s:f, s:f, s:I, s:I, s:I}}", "name",
-                     text(t->name), "method", t->is_border ? "max" : method, "threshold",
+                     text(t->name), "method", method, "threshold",
                      range->threshold, "min", range->min, "max", range->max, "sqnr_db",
                      number(q->symmetric), "sqnr_db_asymmetric", number(q->asymmetric), "observed",
                      "min", (double)h->min, "max", (double)h->max, "count", (json_int_t)h->count,
@@ -91,18 +91,37 @@ static int append(const char *bytes, size_t n, void *out) {
     return 0;
 }
 
+/* Takes the value. */
+static void dump(json_t *value, mica_strbuf *out) {
+    json_dump_callback(value, append, out, JSON_INDENT(1) | JSON_REAL_PRECISION(17));
+    mica_strbuf_append(out, "\n");
+    json_decref(value);
+}
+
 void mica_calibration_json(const mica_statistics *statistics, const mica_cali_table *table,
-                           const mica_calibration_quality *qualities, const char *method,
-                           mica_strbuf *out) {
+                           const mica_calibration_quality *qualities, const mica_method *method,
+                           const char *method_text, const mica_settings *settings, mica_strbuf *out) {
     json_t *tensors = json_array();
     for (size_t i = 0; i < statistics->count; ++i) {
         const mica_tensor_statistics *t = &statistics->tensors[i];
         json_array_append_new(
-            tensors, tensor(t, mica_cali_table_get(table, t->name), &qualities[i], method));
+            tensors, tensor(t, mica_cali_table_get(table, t->name), &qualities[i],
+                            mica_tensor_method(t, method, settings)));
     }
-    json_t *all = json_pack("{s:s, s:I, s:o}", "method", method, "samples",
+    json_t *all = json_pack("{s:s, s:I, s:o}", "method", method_text, "samples",
                             (json_int_t)statistics->samples, "tensors", tensors);
-    json_dump_callback(all, append, out, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-    mica_strbuf_append(out, "\n");
-    json_decref(all);
+    dump(all, out);
+}
+
+void mica_scales_json(const mica_cali_table *table, mica_strbuf *out) {
+    json_t *tensors = json_object();
+    for (size_t i = 0; i < mica_cali_table_count(table); ++i) {
+        const mica_cali_row *row = mica_cali_table_at(table, i);
+        json_t *name = text(row->name);
+        json_object_set_new(tensors, json_string_value(name),
+                            json_pack("{s:f, s:f, s:f, s:f}", "threshold", row->threshold, "min", row->min, "max",
+                                      row->max, "scale", row->threshold / (row->min >= 0.0 ? 255.0 : 127.0)));
+        json_decref(name);
+    }
+    dump(json_pack("{s:o}", "tensors", tensors), out);
 }

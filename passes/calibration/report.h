@@ -15,7 +15,9 @@ mica_calibration_quality *mica_calibration_qualities(const mica_statistics *stat
 
 /* JSON [calibration JSON in docs/file_formats.md]. */
 void mica_calibration_json(const mica_statistics *statistics, const mica_cali_table *table,
-                           const mica_calibration_quality *qualities, const char *method,
-                           mica_strbuf *out);
+                           const mica_calibration_quality *qualities, const mica_method *method,
+                           const char *method_text, const mica_settings *settings, mica_strbuf *out);
+/* Ranges alone, as mica_scales_read reads them [Scales in docs/file_formats.md]. */
+void mica_scales_json(const mica_cali_table *table, mica_strbuf *out);
 
 #endif

@@ -153,6 +153,31 @@ static mica_status choose_blocks(walk *w, const char *text) {
     return MICA_OK;
 }
 
+static void end_walk(walk *w) {
+    mica_vec_free(&w->names);
+    mica_vec_free(&w->ops);
+    mica_map_destroy(w->by_name);
+}
+
+mica_status mica_fp_path(mica_module *module, const char *what, const char *start, const char *end,
+                         const bool **out_marks, mica_error *err) {
+    walk w = {.err = err};
+    number_ops(&w, module);
+    mica_op *first = NULL;
+    mica_op *last = NULL;
+    mica_status status = find(&w, what, start, &first);
+    status = status == MICA_OK ? find(&w, what, end, &last) : status;
+    if (status == MICA_OK) {
+        const bool *after = mark_after(&w, first);
+        choose(&w, after, mark_before(&w, last));
+        status = after[last->order] ? MICA_OK
+                                    : mica_fail(err, "%s: there is no path from '%s' to '%s'", what, start, end);
+        *out_marks = w.chosen;
+    }
+    end_walk(&w);
+    return status;
+}
+
 static bool is_empty(const char *text) { return text == NULL || *text == '\0'; }
 
 mica_status mica_fp_forward(mica_module *module, const mica_fp_regions *regions, mica_mode mode,
@@ -176,8 +201,6 @@ mica_status mica_fp_forward(mica_module *module, const mica_fp_regions *regions,
     if (out_ops != NULL) {
         *out_ops = count;
     }
-    mica_vec_free(&w.names);
-    mica_vec_free(&w.ops);
-    mica_map_destroy(w.by_name);
+    end_walk(&w);
     return status;
 }

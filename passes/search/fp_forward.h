@@ -18,4 +18,10 @@ typedef struct mica_fp_regions {
 mica_status mica_fp_forward(mica_module *module, const mica_fp_regions *regions, mica_mode mode,
                             mica_qtable *table, size_t *out_ops, mica_error *err);
 
+/* Marks, by the place of the ops in main (op->order is set to it), every op on a path from the op of
+ * `start` to that of `end`, both included; the array is in the module's arena. Fails on names that the
+ * module does not have (`what` begins the message) and without a path. */
+mica_status mica_fp_path(mica_module *module, const char *what, const char *start, const char *end,
+                         const bool **out_marks, mica_error *err);
+
 #endif

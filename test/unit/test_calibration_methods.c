@@ -121,6 +121,9 @@ START_TEST(promises_of_all_methods) {
                       names[i], ref_shape_name(shape), r.min, r.max, low, high);
         ck_assert((r.min < 0.0) == (low < 0.0)); /* a signed tensor stays signed */
         ck_assert(fmax(fabs(r.min), fabs(r.max)) <= r.threshold * (1.0 + 1e-12));
+        if (strcmp(names[i], "post_sigmoid") == 0) {
+            continue; /* the sigmoid has a unit */
+        }
         /* units do not matter */
         const mica_range s = range_by(names[i], scaled, SAMPLES);
         ck_assert_double_eq(s.threshold, r.threshold * 1024.0);
