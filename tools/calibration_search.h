@@ -17,7 +17,7 @@ typedef struct calibration_search_settings {
     {.name = "--search", .kind = MICA_OPT_CHOICE, .choices = "False,search_qtable", .default_text = "False",          \
      .dest = &(c).kind, .help = "search_qtable: layers to keep in float so that the outputs reach --expected_cos"},   \
     {.name = "--quantize_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).common.qtable,              \
-     .help = "output of a search: one 'op_name MODE' row per layer; new_cali_table.txt and Search_Qtable go beside it"}, \
+     .help = "output of a search or of --settings: one 'op_name MODE' row per layer; new_cali_table.txt and Search_Qtable go beside it"}, \
     {.name = "--quantize_method_list", .kind = MICA_OPT_STRING, .metavar = "METHODS", .dest = &(c).common.methods,    \
      .help = "methods that compete for the threshold of every layer (KL,MSE); without: the table of --cali_method"},  \
     SEARCH_OPTION_ROWS((c).common, "30"),                                                                             \
