@@ -40,6 +40,7 @@ typedef struct mrt_nhwc_conv {
     int32_t zero_point, low, high; /* of y */
     bool narrow;               /* see mrt_tile_end */
     float float_low, float_high;
+    bool winograd;             /* nhwc_winograd_f32.c: [16 points][blocks] of weights, a run per window */
 } mrt_nhwc_conv;
 
 /* Constants in their plain form. */
@@ -83,5 +84,13 @@ void mrt_nhwc_conv_run(const mrt_nhwc_conv *c, const mrt_call *call, uint8_t zer
  * are read and dropped. */
 void mrt_nhwc_rows_f32(const mrt_nhwc_conv *c, const float *x, const float *add, float *y,
                        mrt_pool *pool);
+
+/* The same by tiles of 2x2 outputs, where it fits; scratch bytes of a run, packing of a block of all
+ * points. */
+enum { MRT_WINOGRAD_POINTS = 16 };
+bool mrt_winograd_fits(const mrt_conv_plan *p);
+size_t mrt_winograd_scratch(const mrt_nhwc_conv *c);
+void mrt_winograd_pack(const mrt_nhwc_conv *c, const float *weights, int64_t block, char *out);
+void mrt_winograd_run(const mrt_nhwc_conv *c, const mrt_call *call, const float *add);
 
 #endif

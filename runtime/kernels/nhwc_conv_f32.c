@@ -72,6 +72,7 @@ static mrt_status make_conv(const mrt_call *call, mrt_nhwc_conv *c, mrt_error *e
     *c = (mrt_nhwc_conv){.float_low = relu ? 0.0f : -INFINITY,
                          .float_high = relu && p->act_limit >= 0 ? (float)p->act_limit : INFINITY};
     plan_of(&g, &c->plan);
+    c->winograd = mrt_winograd_fits(&c->plan);
     if (!mrt_nhwc_geometry(c, true)) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'x': padded size is too large");
     }
@@ -81,7 +82,7 @@ static mrt_status make_conv(const mrt_call *call, mrt_nhwc_conv *c, mrt_error *e
 mrt_status mrt_conv_nhwc_f32_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
     mrt_nhwc_conv c;
     MRT_TRY(make_conv(call, &c, err));
-    *out_scratch = c.copy_bytes;
+    *out_scratch = c.winograd ? mrt_winograd_scratch(&c) : 0;
     return MRT_OK;
 }
 
@@ -100,6 +101,8 @@ void mrt_conv_nhwc_f32_run(const mrt_call *call) {
     const mrt_nhwc_conv *c = call->packed;
     if (c->plan.depthwise) {
         mrt_nhwc_depthwise_f32_run(c, call);
+    } else if (c->winograd) {
+        mrt_winograd_run(c, call, NULL);
     } else {
         mrt_nhwc_rows_f32(c, call->in[0]->data, NULL, call->out[0]->data, call->pool);
     }

@@ -138,6 +138,10 @@ static void set_windows(mrt_nhwc_conv *c) {
         c->runs = 1;
         run = p->taps * p->channels;
     }
+    if (c->winograd) {
+        c->runs = 1;
+        run = p->channels;
+    }
     c->quads = c->isa ? mrt_tile_quads(c->isa, run) : 0;
     c->length = c->isa ? c->quads * 4 : run;
     c->blocks = mrt_div_up(p->group_out, MRT_TILE_BLOCK);
@@ -162,7 +166,8 @@ static bool memory_layout(const mrt_nhwc_conv *c, pack_memory *m) {
     m->multiplier = m->base + columns; /* base is the bias of floats, which have no others */
     m->shift = m->multiplier + (c->isa ? columns : 0);
     m->w = m->shift + (c->isa ? columns : 0);
-    if (!mrt_mul_bytes((size_t)(groups * c->blocks), c->block_bytes, &weights)) {
+    const int64_t sets = c->winograd ? MRT_WINOGRAD_POINTS : groups;
+    if (!mrt_mul_bytes((size_t)(sets * c->blocks), c->block_bytes, &weights)) {
         return false;
     }
     m->total = m->w + mrt_align64(weights);
@@ -325,6 +330,10 @@ static void pack_block(void *context, int64_t index) {
     const int64_t width = p->depthwise ? MRT_DEPTHWISE_BLOCK : MRT_TILE_BLOCK;
     const int64_t channels = p->depthwise ? p->channels : p->group_out;
     const int64_t first = index % c->blocks * width;
+    if (c->winograd) {
+        mrt_winograd_pack(c, job->from->weights, index, job->out);
+        return;
+    }
     char *block = job->out + (size_t)index * c->block_bytes;
     memset(block, 0, c->block_bytes);
     if (has_whole_quads(c)) {

@@ -141,30 +141,7 @@ MRT_CLONES static void put_rows(const rows_job *job, int64_t group, int64_t row,
 /* Rows [row, row + rows) by columns of blocks [block, end) of a group. */
 typedef struct rows_task {
     int64_t group, row, rows, block, end;
-    const float *a;
 } rows_task;
-
-/* A piece of the depth for some neighbouring blocks, all rows. ahead: weights of the next piece. */
-static void multiply_piece(const rows_job *job, const rows_task *s, mrt_tile_f32 *t, int64_t block,
-                           int columns, const char *ahead) {
-    const mrt_nhwc_conv *c = job->conv;
-    const int64_t stride = c->plan.out_channels;
-    const int64_t column = s->group * c->plan.group_out + block * MRT_TILE_BLOCK;
-    const int64_t tiles = mrt_div_up(s->rows, c->float_isa->rows);
-    const int64_t blocks = mrt_div_up(columns, MRT_TILE_BLOCK);
-    t->bias = c->bias + s->group * c->columns + block * MRT_TILE_BLOCK;
-    for (int64_t i = 0; i < tiles; ++i) {
-        const int64_t row = s->rows * i / tiles, end = s->rows * (i + 1) / tiles;
-        const int64_t at = (s->row + row) * stride + column;
-        const bool fetches = ahead && i < blocks;
-        t->a = s->a + row * MRT_TILE_F32_STRIDE;
-        t->y = job->y + at;
-        t->add = job->add ? job->add + at : NULL;
-        t->ahead = fetches ? ahead + (size_t)i * c->block_bytes : (const char *)t->w;
-        t->ahead_step = fetches ? 64 : 0;
-        c->float_isa->tile(t, (int)(end - row), columns);
-    }
-}
 
 /* Where piece `piece` of `pieces` begins: whole vectors, so that copies lie on lines of the cache. */
 static int64_t begin_of(int64_t depth, int64_t piece, int64_t pieces) {
@@ -172,17 +149,17 @@ static int64_t begin_of(int64_t depth, int64_t piece, int64_t pieces) {
     return mrt_min64(vectors * piece / pieces * VECTOR, depth);
 }
 
-static void multiply_task(const rows_job *job, rows_task *s, float *a) {
+static void multiply_task(const rows_job *job, const rows_task *s, float *a) {
     const mrt_nhwc_conv *c = job->conv;
     const int64_t depth = c->runs * c->length, pieces = mrt_div_up(depth, MRT_TILE_F32_DEPTH);
     const bool fetches = (size_t)c->blocks * c->block_bytes > CACHE_BYTES;
     const int width = c->float_isa->blocks;
     const char *weights = (const char *)c->w + (size_t)(s->group * c->blocks) * c->block_bytes;
-    mrt_tile_f32 t = {.w_stride = c->block_bytes / sizeof(float),
+    mrt_tile_f32 t = {.a = a,
+                      .w_stride = c->block_bytes / sizeof(float),
                       .low = c->float_low,
                       .high = c->float_high,
                       .y_stride = (size_t)c->plan.out_channels};
-    s->a = a;
     for (int64_t piece = 0; piece < pieces; ++piece) {
         const int64_t k = begin_of(depth, piece, pieces), next = begin_of(depth, piece + 1, pieces);
         t.depth = next - k;
@@ -199,9 +176,14 @@ static void multiply_task(const rows_job *job, rows_task *s, float *a) {
             } else if (fetches && last == s->end && !t.ends) {
                 ahead = weights + (size_t)s->block * c->block_bytes + (size_t)next * 64;
             }
+            const int64_t column = s->group * c->plan.group_out + block * MRT_TILE_BLOCK;
+            const int64_t at = s->row * c->plan.out_channels + column;
             t.w = (const float *)(const void *)(weights + (size_t)block * c->block_bytes +
                                                 (size_t)k * 64);
-            multiply_piece(job, s, &t, block, (int)columns, ahead);
+            t.bias = c->bias + s->group * c->columns + block * MRT_TILE_BLOCK;
+            t.y = job->y + at;
+            t.add = job->add ? job->add + at : NULL;
+            mrt_tile_f32_rows(c->float_isa, &t, s->rows, (int)columns, ahead);
         }
     }
 }

@@ -84,3 +84,20 @@ const mrt_tile_f32_isa *mrt_tile_f32_isa_select(void) {
     }
     return &portable_isa;
 }
+
+void mrt_tile_f32_rows(const mrt_tile_f32_isa *isa, const mrt_tile_f32 *t, int64_t rows, int columns,
+                       const char *ahead) {
+    const int64_t tiles = (rows + isa->rows - 1) / isa->rows;
+    const int64_t blocks = (columns + MRT_TILE_BLOCK - 1) / MRT_TILE_BLOCK;
+    mrt_tile_f32 part = *t;
+    for (int64_t i = 0; i < tiles; ++i) {
+        const int64_t row = rows * i / tiles, end = rows * (i + 1) / tiles;
+        const bool fetches = ahead && i < blocks;
+        part.a = t->a + row * MRT_TILE_F32_STRIDE;
+        part.y = t->y + (size_t)row * t->y_stride;
+        part.add = t->add ? t->add + (size_t)row * t->y_stride : NULL;
+        part.ahead = fetches ? ahead + (size_t)i * t->w_stride * sizeof(float) : (const char *)t->w;
+        part.ahead_step = fetches ? 64 : 0;
+        isa->tile(&part, (int)(end - row), columns);
+    }
+}

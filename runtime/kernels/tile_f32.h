@@ -47,6 +47,11 @@ const mrt_tile_f32_isa *mrt_tile_f32_isa_at(int i);
 bool mrt_tile_f32_isa_available(const mrt_tile_f32_isa *isa);
 const mrt_tile_f32_isa *mrt_tile_f32_isa_select(void);
 
+/* As many calls as the rows need; t describes the first of them but for `ahead`. ahead: NULL, or weights
+ * of the next calls, as far apart as t->w_stride. */
+void mrt_tile_f32_rows(const mrt_tile_f32_isa *isa, const mrt_tile_f32 *t, int64_t rows, int columns,
+                       const char *ahead);
+
 #ifdef MRT_TILE_X86
 extern const mrt_tile_f32_isa mrt_tile_f32_isa_avx2;
 extern const mrt_tile_f32_isa mrt_tile_f32_isa_avx512;

@@ -104,10 +104,33 @@ static mrt_conv_params random_conv(ref_conv *g, bool depthwise) {
     return p;
 }
 
-static void check_conv(bool depthwise) {
+/* 3x3 windows at every position of an image that is large enough for tiles of 2x2 outputs. */
+static mrt_conv_params random_tiled(ref_conv *g) {
+    static const int64_t sizes[] = {32, 48, 80, 144};
+    mrt_conv_params p = {.spatial = 2, .group = 1, .act = case_next() % 2, .act_limit = -1};
+    *g = (ref_conv){.batch = case_int(1, 2), .c = sizes[case_next() % 4], .oc = sizes[case_next() % 4],
+                    .group = 1};
+    for (int axis = 0; axis < 3; axis++) {
+        g->in[axis] = g->out[axis] = g->kernel[axis] = g->stride[axis] = g->dilation[axis] = 1;
+    }
+    for (int i = 0; i < 2; i++) {
+        g->kernel[1 + i] = p.kernel[i] = 3;
+        p.stride[i] = p.dilation[i] = 1;
+        g->pad[1 + i] = p.pad_begin[i] = case_int(0, 2);
+        g->pad_end[1 + i] = p.pad_end[i] = case_int(0, 2);
+        g->out[1 + i] = case_int(13, 17);
+        g->in[1 + i] = g->out[1 + i] + 2 - p.pad_begin[i] - p.pad_end[i];
+    }
+    return p;
+}
+
+enum { ANY, DEPTHWISE, TILED };
+
+static void check_conv(int kind) {
     ref_conv g;
+    const bool depthwise = kind == DEPTHWISE;
     step_case s = {.plan = mrt_plan_create()};
-    const mrt_conv_params p = random_conv(&g, depthwise);
+    const mrt_conv_params p = kind == TILED ? random_tiled(&g) : random_conv(&g, depthwise);
     const int first = 3 - (int)p.spatial, rank = (int)p.spatial + 2;
     int64_t x_dims[5] = {g.batch, g.c}, w_dims[5] = {g.oc, g.c / g.group}, y_dims[5] = {g.batch, g.oc};
     for (int i = 0; i < (int)p.spatial; i++) {
@@ -197,10 +220,11 @@ START_TEST(every_isa) {
         ck_assert_ptr_eq(mrt_tile_f32_isa_select(), mrt_tile_f32_isa_at(isa));
         case_seed = 1 + (uint64_t)_i;
         for (int k = 0; k < 8; k++) {
-            check_conv(false);
-            check_conv(true);
+            check_conv(ANY);
+            check_conv(DEPTHWISE);
             check_matmul();
         }
+        check_conv(TILED);
     }
     unsetenv("MICA_ISA");
 }
