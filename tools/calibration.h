@@ -11,7 +11,7 @@
 typedef struct calibration_settings {
     const char *mlir, *dataset, *data_list, *method, *table, *json;
     double mmse_range, outlier_factor;
-    const char *processor, *recovered, *cache, *rules, *import_scales, *export_scales, *quantize_mode;
+    const char *processor, *recovered, *cache, *rules, *import_scales, *export_scales, *quantize_mode, *doctor;
     int64_t input_num, threads, finetune_level;
     bool processor_given; /* else it has its default */
     bool quiet, correct, asymmetric, resume, per_channel;
@@ -50,6 +50,10 @@ mica_status calibration_read_settings(calibration_job *job, mica_error *err);
 /* --cache, --resume. */
 mica_status calibration_read_cache(calibration_job *job, mica_error *err);
 
+/* --doctor: findings about the first samples; with strict they are a failure. */
+mica_status calibration_doctor(const calibration_job *job, mica_error *err);
+/* How much thresholds still move; needs statistics. */
+mica_status calibration_stability(const calibration_job *job, mica_error *err);
 /* Statistics of all samples, from the cache where it fits; writes the cache. */
 mica_status calibration_collect(calibration_job *job, mica_error *err);
 /* Changes module and table, writes the changed module. */

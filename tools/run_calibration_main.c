@@ -28,7 +28,9 @@ static mica_status read_options(calibration_job *job, mica_error *err) {
 
 static mica_status work(calibration_job *job, mica_error *err) {
     MICA_TRY(calibration_read_settings(job, err));
+    MICA_TRY(calibration_doctor(job, err));
     MICA_TRY(calibration_collect(job, err));
+    MICA_TRY(calibration_stability(job, err));
     job->table = mica_make_table_by(&job->statistics, &job->method, job->choices, job->threads);
     MICA_TRY(job->recovers ? calibration_recover(job, err) : MICA_OK);
     MICA_TRY(calibration_write(job, err));
@@ -86,6 +88,8 @@ int main(int argc, char **argv) {
          .help = "JSON: ranges of tensors, instead of those of the method"},
         {.name = "--export_scales", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.export_scales,
          .help = "output: the ranges as JSON"},
+        {.name = "--doctor", .kind = MICA_OPT_CHOICE, .choices = "off,warn,strict", .default_text = "warn", .dest = &s.doctor,
+         .help = "looks for duplicates, constant or saturated inputs, wrong channel order or normalization, unlike sizes, too few samples; strict: a finding is an error"},
         {.name = "--quantize_mode", .kind = MICA_OPT_CHOICE, .choices = "default,post_sigmoid", .default_text = "default",
          .dest = &s.quantize_mode, .help = "post_sigmoid: the outputs were sigmoids that were cut off; their range is that of least error behind them"},
         {.name = "--finetune_level", .kind = MICA_OPT_INT, .metavar = "0|1", .default_text = "0",

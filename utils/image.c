@@ -54,6 +54,50 @@ mica_status mica_image_read(const char *path, mica_image *out, mica_error *err) 
     return MICA_OK;
 }
 
+static uint32_t big_endian(const uint8_t *p, int bytes) {
+    uint32_t v = 0;
+    for (int i = 0; i < bytes; ++i) {
+        v = v << 8 | p[i];
+    }
+    return v;
+}
+
+/* The frame header is the first segment with a marker from C0 to CF, but for C4, C8 and CC. */
+static const uint8_t *jpeg_frame(const uint8_t *bytes, size_t size) {
+    enum { FRAME_BYTES = 9 };
+    for (size_t at = 2; at + FRAME_BYTES < size && bytes[at] == 0xff;) {
+        const uint8_t marker = bytes[at + 1];
+        if (marker >= 0xc0 && marker <= 0xcf && marker != 0xc4 && marker != 0xc8 && marker != 0xcc) {
+            return bytes + at + 5;
+        }
+        at += marker == 0xff ? 1 : 2 + big_endian(bytes + at + 2, 2);
+    }
+    return NULL;
+}
+
+bool mica_image_size(const char *path, int *out_width, int *out_height) {
+    enum { PNG_BYTES = 24, MOST = 1 << 24 };
+    mica_mapped file;
+    mica_error none = {0};
+    if (mica_map_file(path, &file, &none) != MICA_OK) {
+        return false;
+    }
+    uint32_t width = 0;
+    uint32_t height = 0;
+    if (file.size >= PNG_BYTES && memcmp(file.data, "\x89PNG", 4) == 0) {
+        width = big_endian(file.data + 16, 4);
+        height = big_endian(file.data + 20, 4);
+    } else if (file.size >= 4 && memcmp(file.data, "\xff\xd8\xff", 3) == 0) {
+        const uint8_t *frame = jpeg_frame(file.data, file.size);
+        width = frame != NULL ? big_endian(frame + 2, 2) : 0;
+        height = frame != NULL ? big_endian(frame, 2) : 0;
+    }
+    mica_unmap_file(&file);
+    *out_width = (int)(width < MOST ? width : 0);
+    *out_height = (int)(height < MOST ? height : 0);
+    return *out_width > 0 && *out_height > 0;
+}
+
 /* An image without defined content; w and h are checked by the caller's limits. */
 static mica_status make(int64_t w, int64_t h, int channels, mica_image *out, mica_error *err) {
     if (w < 1 || h < 1 || w > INT32_MAX || h > INT32_MAX || w * h > MICA_IMAGE_MAX_PIXELS) {

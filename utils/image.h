@@ -4,6 +4,7 @@
 
 #include "utils/status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* Pixels [height, width, channels] without row padding. */
@@ -21,6 +22,8 @@ typedef struct mica_image {
  * profiles and Exif orientation are not applied. Damaged, truncated or oversized files are errors.
  * The caller frees *out with mica_image_free(). */
 MICA_MUST_CHECK mica_status mica_image_read(const char *path, mica_image *out, mica_error *err);
+/* Size that the header of a JPEG or PNG file declares, without decoding; false when it has none. */
+bool mica_image_size(const char *path, int *out_width, int *out_height);
 /* Frees the pixels and zeroes the struct; a zeroed struct is allowed. */
 void mica_image_free(mica_image *image);
 

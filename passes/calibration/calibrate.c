@@ -323,7 +323,7 @@ static mica_status run_pass(const mrt_plan *plan, const mica_dataset *dataset,
 }
 
 /* Behind a cut nothing is quantized: that part is not even run. */
-static mica_status make_plan(mica_module *module, mica_module **out_front, mrt_plan **out_plan) {
+mica_status mica_calibration_plan(mica_module *module, mica_module **out_front, mrt_plan **out_plan) {
     mica_op *func = mica_module_func(module, "main");
     if (func == NULL || mica_top_narrow_f64(module) != MICA_OK) {
         return MICA_FAIL;
@@ -338,7 +338,7 @@ mica_status mica_collect(mica_module *module, const mica_dataset *dataset,
     memset(out, 0, sizeof *out);
     mrt_plan *plan = NULL;
     mica_module *front = NULL;
-    if (make_plan(module, &front, &plan) != MICA_OK) {
+    if (mica_calibration_plan(module, &front, &plan) != MICA_OK) {
         mica_module_destroy(front);
         return mica_fail(err, "the model cannot be executed (see the messages above)");
     }

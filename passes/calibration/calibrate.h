@@ -7,6 +7,7 @@
 #include "passes/calibration/histogram.h"
 #include "passes/calibration/methods.h"
 #include "passes/calibration/settings.h"
+#include "runtime/mrt_plan.h"
 
 /* Moments of one channel. Sums are exact: they do not depend on the order of the samples. */
 typedef struct mica_channel {
@@ -62,6 +63,10 @@ mica_status mica_collect(mica_module *module, const mica_dataset *dataset,
 mica_status mica_collect_statistics(mica_module *module, const mica_dataset *dataset, int threads,
                                     bool quiet, mica_statistics *out, mica_error *err);
 void mica_statistics_free(mica_statistics *statistics);
+
+/* The float plan that samples run through: of *out_front, what lies in front of a cut, when that is not
+ * NULL (to be destroyed after the plan), else of the module. Fails with a diagnostic. */
+mica_status mica_calibration_plan(mica_module *module, mica_module **out_front, mrt_plan **out_plan);
 
 /* A deep copy; names are borrowed. */
 mica_statistics mica_statistics_copy(const mica_statistics *from);
