@@ -96,10 +96,16 @@ static inline int32_t mrt_requant_clamp(int64_t acc, int32_t multiplier, int32_t
 /* [requant-ratio] floor(v * factor / (divisor * 2^shift) + 1/2) for factor, divisor > 0, exactly.
  * The caller has proved that 2 * |v| * factor + divisor * 2^shift < 2^62. */
 static inline int64_t mrt_requant_ratio(int64_t v, int64_t factor, int64_t divisor, int shift) {
-    const int64_t den = divisor << shift;
-    const int64_t num = 2 * v * factor + den;
-    const int64_t q = num / (2 * den);
-    return q - (num % (2 * den) < 0);
+    const int64_t den = (divisor << shift) * 2;
+    const int64_t num = 2 * v * factor + den / 2;
+    if (den < (int64_t)1 << 20) {
+        const int64_t q = num / den;
+        return q - (num % den < 0);
+    }
+    /* Dividing doubles is several times faster; below 2^42 their quotient is at most one off. */
+    const int64_t q = (int64_t)((double)num / (double)den);
+    const int64_t rest = num - q * den;
+    return q + (rest >= den) - (rest < 0);
 }
 
 /* [quantize] clamp(zero_point + half_even(x / scale), low, high), division in double; a NaN gives

@@ -2,6 +2,7 @@
 #include "runtime/kernels/int_gemm.h"
 #include "runtime/kernels/int_util.h"
 #include "runtime/kernels/kernels.h"
+#include "runtime/mrt_clones.h"
 
 #include <math.h>
 
@@ -165,6 +166,30 @@ static void find_sources(const resize_job *job, int64_t line, row_sources *s) {
     }
 }
 
+/* A line along an axis that keeps its size, of at most 4 sources: sums below 2^30. Weights add up to
+ * 2^bits, so bytes with their sign bit turned over give the result with its own turned over. */
+MRT_CLONES
+static void blend(const uint8_t *const row[4], const int32_t weight[4], int bits, uint8_t flip,
+                  int64_t width, uint8_t *restrict y) {
+    const uint8_t *a = row[0], *b = row[1], *c = row[2], *d = row[3];
+    const int32_t half = (1 << bits) / 2;
+    for (int64_t o = 0; o < width; ++o) {
+        const int32_t sum = weight[0] * (a[o] ^ flip) + weight[1] * (b[o] ^ flip) +
+                            weight[2] * (c[o] ^ flip) + weight[3] * (d[o] ^ flip);
+        y[o] = (uint8_t)((sum + half) >> bits) ^ flip;
+    }
+}
+
+static void blend_rows(const resize_job *job, const row_sources *s, const uint8_t *x, uint8_t *y) {
+    const uint8_t *row[4];
+    int32_t weight[4] = {0};
+    for (int k = 0; k < 4; ++k) {
+        row[k] = x + s->at[k < s->count ? k : 0];
+        weight[k] = k < s->count ? (int32_t)s->weight[k] : 0;
+    }
+    blend(row, weight, job->plan.bits, job->is_signed ? 0x80 : 0, job->width, y);
+}
+
 static void run_line(const resize_job *job, int64_t line) {
     const resize_plan *plan = &job->plan;
     const uint8_t *x = job->call->in[0]->data;
@@ -173,6 +198,10 @@ static void run_line(const resize_job *job, int64_t line) {
     const resize_tap *taps = resized ? job->taps + plan->tap_at[plan->rank - 1] : NULL;
     row_sources s;
     find_sources(job, line, &s);
+    if (taps == NULL && s.count <= 4) {
+        blend_rows(job, &s, x, y);
+        return;
+    }
     for (int64_t o = 0; o < job->width; ++o) {
         int64_t sum = 0;
         for (int k = 0; k < s.count; ++k) {

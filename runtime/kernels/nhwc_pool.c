@@ -2,6 +2,7 @@
  * pool_f32: sums in double in increasing tap order). */
 #include "runtime/kernels/int_util.h"
 #include "runtime/kernels/kernels.h"
+#include "runtime/kernels/nhwc_pool_bytes.h"
 #include "runtime/kernels/tile_isa.h"
 #include "runtime/mrt_clones.h"
 
@@ -23,7 +24,8 @@ typedef struct pool_job {
     size_t element; /* bytes */
     const mrt_pool_params *params;
     const mrt_tile_isa *isa;
-    mrt_tile_sum end; /* of a whole window */
+    mrt_tile_end end; /* of a whole window */
+    int32_t base[CHUNK], multiplier[CHUNK], shift[CHUNK];
 } pool_job;
 
 /* Elements of window `o` of an axis: first and number of valid taps, and the divisor's share. */
@@ -87,20 +89,6 @@ mrt_status mrt_pool_nhwc_check(const mrt_call *call, size_t *out_scratch, mrt_er
     return MRT_OK;
 }
 
-MRT_CLONES
-static void max_into(uint8_t *restrict y, const uint8_t *restrict x, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) {
-        y[i] = y[i] > x[i] ? y[i] : x[i];
-    }
-}
-
-MRT_CLONES
-static void add_into(int32_t *restrict sum, const uint8_t *restrict x, int64_t count) {
-    for (int64_t i = 0; i < count; ++i) {
-        sum[i] += x[i];
-    }
-}
-
 /* A NaN wins. */
 MRT_CLONES
 static void max_floats(float *restrict y, const float *restrict x, int64_t count) {
@@ -124,7 +112,7 @@ typedef union pool_sums {
 
 static void begin_pixel(const pool_job *job, int64_t count, void *y, pool_sums *sums) {
     if (job->params->mode == MRT_POOL_AVG) {
-        memset(sums, 0, sizeof(*sums));
+        memset(sums, 0, (size_t)count * (job->is_float ? sizeof(double) : sizeof(int32_t)));
     } else if (job->is_float) {
         for (int64_t i = 0; i < count; ++i) {
             ((float *)y)[i] = -INFINITY;
@@ -134,17 +122,12 @@ static void begin_pixel(const pool_job *job, int64_t count, void *y, pool_sums *
     }
 }
 
-static void take_pixel(const pool_job *job, const void *x, int64_t count, void *y,
+static void take_float(const pool_job *job, const float *x, int64_t count, void *y,
                        pool_sums *sums) {
-    const bool is_max = job->params->mode == MRT_POOL_MAX;
-    if (job->is_float && is_max) {
+    if (job->params->mode == MRT_POOL_MAX) {
         max_floats(y, x, count);
-    } else if (job->is_float) {
-        add_floats(sums->floats, x, count);
-    } else if (is_max) {
-        max_into(y, x, count);
     } else {
-        add_into(sums->ints, x, count);
+        add_floats(sums->floats, x, count);
     }
 }
 
@@ -168,7 +151,7 @@ static void finish_ints(const pool_job *job, int32_t *sum, int64_t pixels, int64
         sum[i] -= zero;
     }
     if (divisor == job->volume) {
-        job->isa->sum(&job->end, sum, sum, y, count);
+        job->isa->finish(&job->end, sum, 0, 1, y, 0, (int)count);
         return;
     }
     for (int64_t i = 0; i < count; ++i) {
@@ -179,32 +162,68 @@ static void finish_ints(const pool_job *job, int32_t *sum, int64_t pixels, int64
     }
 }
 
-/* Window of one output pixel: channels from..from+count. */
-static void pool_pixel(const pool_job *job, const char *image, const pool_range r[3],
-                       int64_t from, int64_t count, void *y) {
-    const pool_axis *a = job->axis;
+/* Windows of one output pixel: the taps at hand, and what they are to become. */
+typedef struct pool_window {
+    const char *x; /* image, at the first channel */
+    void *y;
+    int64_t count; /* channels */
     pool_sums sums;
+    int64_t tap[MRT_POOL_TAPS]; /* byte offsets from x */
+    int taps;
+} pool_window;
+
+static void take_taps(const pool_job *job, pool_window *w) {
+    if (job->params->mode == MRT_POOL_MAX) {
+        mrt_pool_max_bytes((const uint8_t *)w->x, w->tap, w->taps, w->count, w->y);
+    } else {
+        mrt_pool_add_bytes((const uint8_t *)w->x, w->tap, w->taps, w->count, w->sums.ints);
+    }
+    w->taps = 0;
+}
+
+static void take_pixel(const pool_job *job, pool_window *w, int64_t pixel) {
+    const int64_t at = pixel * job->channels * (int64_t)job->element;
+    if (job->is_float) {
+        take_float(job, (const float *)(const void *)(w->x + at), w->count, w->y, &w->sums);
+        return;
+    }
+    w->tap[w->taps++] = at;
+    if (w->taps == MRT_POOL_TAPS) {
+        take_taps(job, w);
+    }
+}
+
+/* Window of one output pixel of `count` channels. */
+static void pool_pixel(const pool_job *job, const char *x, const pool_range r[3], int64_t count,
+                       void *y) {
+    const pool_axis *a = job->axis;
+    pool_window window; /* its arrays are large: only what is used is cleared */
+    window.x = x;
+    window.y = y;
+    window.count = count;
+    window.taps = 0;
     int64_t pixels = 0;
-    begin_pixel(job, count, y, &sums);
+    begin_pixel(job, count, y, &window.sums);
     for (int64_t d = r[0].first; d < r[0].first + r[0].count; ++d) {
         for (int64_t h = r[1].first; h < r[1].first + r[1].count; ++h) {
             const int64_t row = (r[0].start + d * a[0].dilation) * a[1].in + r[1].start +
                                 h * a[1].dilation;
             for (int64_t w = r[2].first; w < r[2].first + r[2].count; ++w, ++pixels) {
-                const int64_t at = row * a[2].in + r[2].start + w * a[2].dilation;
-                take_pixel(job, image + (size_t)(at * job->channels + from) * job->element, count,
-                           y, &sums);
+                take_pixel(job, &window, row * a[2].in + r[2].start + w * a[2].dilation);
             }
         }
+    }
+    if (window.taps > 0) {
+        take_taps(job, &window);
     }
     const int64_t divisor = r[0].divisor * r[1].divisor * r[2].divisor;
     if (job->params->mode == MRT_POOL_MAX) {
         return;
     }
     if (job->is_float) {
-        finish_floats(job, sums.floats, divisor, count, y);
+        finish_floats(job, window.sums.floats, divisor, count, y);
     } else {
-        finish_ints(job, sums.ints, pixels, divisor, count, y);
+        finish_ints(job, window.sums.ints, pixels, divisor, count, y);
     }
 }
 
@@ -221,7 +240,7 @@ static void run_row(void *context, int64_t row) {
     for (int64_t ow = 0; ow < a[2].out; ++ow) {
         r[2] = window_range(&a[2], ow, include_pad);
         for (int64_t c = 0; c < job->channels; c += CHUNK) {
-            pool_pixel(job, x, r, c, mrt_min64(CHUNK, job->channels - c),
+            pool_pixel(job, x + (size_t)c * job->element, r, mrt_min64(CHUNK, job->channels - c),
                        y + (size_t)c * job->element);
         }
         y += pixel;
@@ -236,8 +255,13 @@ void mrt_pool_nhwc_run(const mrt_call *call) {
     const mrt_status status = make_job(call, &job, NULL);
     assert(status == MRT_OK);
     (void)status;
-    job.end = (mrt_tile_sum){(int32_t)p->multiplier, 0, (int32_t)p->shift,
-                             (int32_t)p->zero_point_out, 0, 255};
+    for (int i = 0; i < CHUNK; ++i) {
+        job.multiplier[i] = (int32_t)p->multiplier;
+        job.shift[i] = (int32_t)p->shift;
+    }
+    job.end = (mrt_tile_end){.base = job.base, .multiplier = job.multiplier, .shift = job.shift,
+                             .zero_point = (int32_t)p->zero_point_out, .low = 0, .high = 255,
+                             .narrow = p->shift >= 32};
     if (!job.is_float && p->mode == MRT_POOL_AVG && p->act == MRT_ACT_RELU) {
         if (p->act_limit >= 0.0) {
             job.end.high = mrt_quantize_value(p->act_limit, y->scale, (int32_t)p->zero_point_out,

@@ -88,6 +88,15 @@ START_TEST(requant_ratio) {
         ck_assert_int_eq(mrt_requant_ratio(sum * m, volume, volume, shift),
                          mrt_requant(sum, (int32_t)m, shift));
     }
+    for (int i = 0; i < 200000; ++i) { /* next to ties and to whole results, where an inexact quotient would show */
+        const int64_t divisor = rnd_in(1, 1000);
+        const int shift = (int)rnd_in(0, 47);
+        const int64_t den = divisor << shift;
+        const int64_t most = ((int64_t)1 << 60) / den;
+        const int64_t q = rnd_in(-most, most) >> rnd_in(0, 40);
+        const int64_t v = q * den + (rnd() % 2 ? den / 2 : 0) + rnd_in(-1, 1);
+        ck_assert_int_eq(mrt_requant_ratio(v, 1, divisor, shift), ref_int_ratio(v, 1, 1, divisor, shift));
+    }
 }
 END_TEST
 

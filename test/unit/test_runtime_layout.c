@@ -233,8 +233,9 @@ static void add_pool(graph *g) {
     p.act = !is_max && rnd() % 2 ? MRT_ACT_RELU : MRT_ACT_NONE;
     p.act_limit = rnd() % 2 ? 20.0 : -1.0;
     for (int i = 0; i < 2; ++i) {
-        p.kernel[i] = 3;
-        p.stride[i] = p.dilation[i] = p.pad_begin[i] = p.pad_end[i] = 1;
+        p.kernel[i] = rnd() % 4 ? 3 : 9; /* 9 x 9 taps go in two pieces */
+        p.stride[i] = p.dilation[i] = 1;
+        p.pad_begin[i] = p.pad_end[i] = p.kernel[i] / 2;
     }
     const int32_t y = value(g, dtype, channels_of(g, x), true);
     mrt_plan_add_step(g->plan, is_max ? MRT_K_pool_max : MRT_K_pool_avg_int, &p, &x, 1, &y, 1,
@@ -250,16 +251,18 @@ static void add_slice(graph *g) {
     mrt_plan_add_step(g->plan, MRT_K_slice, &p, &x, 1, &y, 1, "slice");
 }
 
-/* Each element twice in a row and dropped again: the size stays. */
+/* More rows and columns, of which some are dropped again: the size stays. */
 static void add_resize(graph *g) {
     const int32_t x = pick(g);
-    mrt_resize_params p = {.mode = MRT_RESIZE_NEAREST, .coord = MRT_COORD_ASYMMETRIC,
+    const bool linear = rnd() % 2;
+    mrt_resize_params p = {.mode = linear ? MRT_RESIZE_LINEAR : MRT_RESIZE_NEAREST,
+                           .coord = linear ? MRT_COORD_HALF_PIXEL : MRT_COORD_ASYMMETRIC,
                            .nearest = MRT_NEAREST_FLOOR, .scale = {1, 1, 2, 3},
                            .roi_end = {1, 1, 1, 1}};
     const int64_t c = channels_of(g, x);
     const int64_t dims[4] = {g->n, c, g->h * 2, g->w * 3};
     const int32_t large = add(g, g->info[x].dtype, 4, dims, MRT_VALUE, NULL);
-    mrt_plan_add_step(g->plan, MRT_K_resize_nearest, &p, &x, 1, &large, 1, "resize");
+    mrt_plan_add_step(g->plan, linear ? MRT_K_resize_int : MRT_K_resize_nearest, &p, &x, 1, &large, 1, "resize");
     const mrt_slice_params half = {.start = {0, 0, 1, 2}, .step = {1, 1, 2, 3}};
     const int32_t y = value(g, g->info[x].dtype, c, true);
     mrt_plan_add_step(g->plan, MRT_K_slice, &half, &large, 1, &y, 1, "slice");
