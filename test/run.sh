@@ -29,6 +29,7 @@ if build release . build -DCMAKE_BUILD_TYPE=Release -DMICA_WERROR=ON -DMICA_SANI
     contrib_nodes contrib_nodes build
     text_tests lit build
     check digits examples/digits/run.sh build
+    check differential test/nightly/differential.py --seconds 2 --rounds 2
     check docs test/style/check_docs.py --build build
 fi
 for name in layers length forbidden; do

@@ -13,10 +13,13 @@
 #include "runtime/kernels/tile_isa.h"
 #include "runtime/mrt_exec.h"
 #include "runtime/mrt_quant.h"
+#include "test/unit/rounds.h"
 
 enum { RED_ZONE = 64, RED_BYTE = 0x5a, TEST_THREADS = 4 };
 
 static uint64_t test_state = 0x9e3779b97f4a7c15u;
+
+__attribute__((constructor)) static void begin_random(void) { test_state = test_seed(test_state); }
 
 static inline uint64_t rnd(void) {
     test_state ^= test_state << 13;

@@ -151,6 +151,10 @@ static conv_case random_conv(bool transposed) {
         c.ocg = rnd_in(1, 2);
         c.group = rnd_in(2, 20);
     }
+    if (c.group == 1 && rnd() % 8 == 0) { /* deep */
+        c.icg = rnd_in(30, 140);
+        c.ocg = rnd_in(1, 40);
+    }
     const int64_t most = c.spatial == 3 ? 6 : (c.spatial == 2 ? 14 : 70);
     for (int i = 0; i < 3; ++i) {
         c.in[i] = rnd_in(1, most);
@@ -417,13 +421,16 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("kernels_int");
+    TCase *chance = tcase_create("random");
+    tcase_set_timeout(chance, 900);
+    tcase_add_test(chance, conv_random);
+    tcase_add_test(chance, deconv_random);
+    tcase_add_test(chance, matmul_random);
+    suite_add_tcase(suite, chance);
     TCase *tcase = tcase_create("products");
     tcase_set_timeout(tcase, 900);
-    tcase_add_test(tcase, conv_random);
     tcase_add_test(tcase, conv_corners);
     tcase_add_test(tcase, conv_saturation);
-    tcase_add_test(tcase, deconv_random);
-    tcase_add_test(tcase, matmul_random);
     tcase_add_test(tcase, matmul_corners);
     tcase_add_test(tcase, refusals);
     suite_add_tcase(suite, tcase);

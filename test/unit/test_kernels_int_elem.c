@@ -184,7 +184,7 @@ END_TEST
 
 START_TEST(reduce_axes) {
     for (int axes = 0; axes < 16; ++axes) {
-        for (int repeat = 0; repeat < 4; ++repeat) {
+        for (int repeat = 0; repeat < TEST_ROUNDS(4); ++repeat) {
             const int64_t dims[4] = {2, 5, rnd_in(1, 6), rnd_in(1, 40)};
             int64_t kept[4];
             int64_t dropped[4];
@@ -460,15 +460,18 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("kernels_int_elem");
+    TCase *chance = tcase_create("random");
+    tcase_set_timeout(chance, 900);
+    tcase_add_test(chance, add_and_mul);
+    tcase_add_test(chance, average_pool);
+    tcase_add_test(chance, reduce_axes);
+    tcase_add_test(chance, resize_linear);
+    tcase_add_test(chance, quantize_and_back);
+    tcase_add_test(chance, lookup);
+    suite_add_tcase(suite, chance);
     TCase *tcase = tcase_create("kernels");
     tcase_set_timeout(tcase, 900);
-    tcase_add_test(tcase, add_and_mul);
-    tcase_add_test(tcase, average_pool);
-    tcase_add_test(tcase, reduce_axes);
-    tcase_add_test(tcase, resize_linear);
     tcase_add_test(tcase, resize_axes);
-    tcase_add_test(tcase, quantize_and_back);
-    tcase_add_test(tcase, lookup);
     tcase_add_test(tcase, lookup_rows);
     tcase_add_test(tcase, refusals);
     suite_add_tcase(suite, tcase);

@@ -1,49 +1,8 @@
 /* Channels-last execution against the same steps run one by one in row-major order: every tensor that an
  * observer sees and every tensor read afterwards has the same bytes. */
-#include "test/unit/int_test_util.h"
+#include "test/unit/layout_graph.h"
 
 #include "runtime/kernels/tile_isa.h"
-
-#include <stdio.h>
-
-enum { MAX_TENSORS = 128, CHANNELS_MAX = 80 };
-
-/* A random plan in the making; values keep one spatial size. */
-typedef struct graph {
-    mrt_plan *plan;
-    mrt_tensor info[MAX_TENSORS];
-    int32_t values[MAX_TENSORS]; /* [N, C, H, W] tensors */
-    int n_values;
-    int64_t n, h, w;
-} graph;
-
-static int32_t add(graph *g, mrt_dtype dtype, int rank, const int64_t *dims, mrt_tensor_kind kind,
-                   const void *data) {
-    char name[16];
-    mrt_tensor t = {.dtype = dtype, .shape = {.rank = rank}, .scale = 0.5};
-    memcpy(t.shape.dims, dims, sizeof(int64_t) * (size_t)rank);
-    snprintf(name, sizeof name, "t%d", (int)g->plan->n_tensors);
-    t.name = name;
-    if (kind == MRT_CONST) {
-        const size_t bytes = (size_t)mrt_shape_count(&t.shape) * mrt_dtype_bytes(dtype);
-        t.data = (void *)(uintptr_t)mrt_plan_store(g->plan, data, bytes);
-    }
-    const int32_t id = mrt_plan_add_tensor(g->plan, &t, kind);
-    g->info[id] = t;
-    return id;
-}
-
-static int32_t value(graph *g, mrt_dtype dtype, int64_t channels, bool whole) {
-    const int64_t dims[4] = {g->n, channels, whole ? g->h : 1, whole ? g->w : 1};
-    const int32_t id = add(g, dtype, 4, dims, MRT_VALUE, NULL);
-    if (whole) {
-        g->values[g->n_values++] = id;
-    }
-    return id;
-}
-
-static int32_t pick(const graph *g) { return g->values[rnd() % (uint64_t)g->n_values]; }
-static int64_t channels_of(const graph *g, int32_t id) { return g->info[id].shape.dims[1]; }
 
 static int32_t words(graph *g, int64_t count, int64_t low, int64_t high) {
     int32_t values[CHANNELS_MAX];
@@ -290,34 +249,6 @@ static void build(graph *g) {
     mrt_plan_add_output(g->plan, pick(g));
 }
 
-/* Bytes of every tensor, by the kernels themselves. */
-static void run_steps(const graph *g, const mrt_tensor *x, uint8_t **bytes) {
-    const mrt_plan *plan = g->plan;
-    for (int32_t id = 0; id < plan->n_tensors; ++id) {
-        const mrt_plan_tensor *t = &plan->tensors[id];
-        bytes[id] = t->alias_of >= 0 ? bytes[t->alias_of] : malloc((size_t)t->bytes + 64);
-    }
-    memcpy(bytes[plan->inputs[0]], x->data, (size_t)plan->tensors[plan->inputs[0]].bytes);
-    for (int32_t i = 0; i < plan->n_steps; ++i) {
-        const mrt_step *step = &plan->steps[i];
-        mrt_tensor t[8];
-        const mrt_tensor *in[8];
-        for (int32_t k = 0; k < step->n_in; ++k) {
-            t[k] = plan->tensors[step->in[k]].info;
-            t[k].data = t[k].data ? t[k].data : bytes[step->in[k]];
-            in[k] = &t[k];
-        }
-        mrt_tensor y = plan->tensors[step->out[0]].info;
-        mrt_tensor *out[1] = {&y};
-        y.data = bytes[step->out[0]];
-        mrt_call call = {.in = in, .n_in = step->n_in, .out = out, .n_out = 1,
-                         .params = step->params};
-        call.scratch = aligned_alloc(64, (step->scratch + 127) / 64 * 64);
-        step->kernel->run(&call);
-        free(call.scratch);
-    }
-}
-
 typedef struct comparison {
     const graph *g;
     uint8_t *const *bytes;
@@ -362,7 +293,7 @@ static void check_graph(graph *g, const mrt_tensor *x, uint8_t *const *bytes, mr
 
 START_TEST(random_graphs) {
     test_state += 1000003u * (uint64_t)_i;
-    for (int k = 0; k < 25; ++k) {
+    for (int k = 0; k < TEST_ROUNDS(25); ++k) {
         const bool keep_all = k % 2 != 0;
         mrt_error err = {{0}};
         uint8_t *bytes[MAX_TENSORS];
@@ -379,11 +310,7 @@ START_TEST(random_graphs) {
             free(tensor_random(&x));
             run_steps(&g, &x, bytes);
             check_graph(&g, &x, bytes, test_pool((int)rnd_in(1, 3)));
-            for (int32_t id = 0; id < g.plan->n_tensors; ++id) {
-                if (g.plan->tensors[id].alias_of < 0) {
-                    free(bytes[id]);
-                }
-            }
+            free_steps(&g, bytes);
             tensor_free(&x);
             mrt_plan_destroy(g.plan);
         }
@@ -394,7 +321,7 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("runtime layout");
-    TCase *tcase = tcase_create("layout");
+    TCase *tcase = tcase_create("random");
     tcase_add_loop_test(tcase, random_graphs, 0, 8);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);

@@ -1,7 +1,6 @@
 /* Every row of the table of tile_isa.h that this machine has against plain loops: products, depthwise
  * sums, ends of rows and sums of two tensors, at odd sizes, misaligned, with values at their ends. */
 #include "test/unit/int_test_util.h"
-#include "test/unit/rounds.h"
 
 #include "runtime/mrt_cpu.h"
 #include "test/ref/ref_int.h"
@@ -261,7 +260,7 @@ END_TEST
 
 int main(void) {
     Suite *suite = suite_create("tile_isa");
-    TCase *tcase = tcase_create("rows");
+    TCase *tcase = tcase_create("random");
     tcase_add_test(tcase, products);
     tcase_add_test(tcase, depthwise_sums);
     tcase_add_test(tcase, ends_of_rows);
