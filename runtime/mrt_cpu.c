@@ -10,6 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
 #define CPU_X86 1
@@ -91,8 +95,10 @@ void mrt_cpu_name(char text[MRT_CPU_NAME]) {
 #else
 bool mrt_cpu_feature_at(int i, mrt_cpu_feature *out) {
 #ifdef __aarch64__
-    if (i == 0) {
-        *out = (mrt_cpu_feature){.name = "NEON", .present = true};
+    const mrt_cpu_feature features[] = {{"NEON", true}, {"DOTPROD", mrt_cpu_dotprod()},
+                                        {"I8MM", mrt_cpu_i8mm()}};
+    if (i >= 0 && i < (int)(sizeof features / sizeof features[0])) {
+        *out = features[i];
         return true;
     }
 #endif
@@ -135,6 +141,14 @@ bool mrt_cpu_tiles(void) {
 }
 #else
 bool mrt_cpu_tiles(void) { return false; }
+#endif
+
+#if defined(__aarch64__) && defined(__linux__)
+bool mrt_cpu_dotprod(void) { return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0; }
+bool mrt_cpu_i8mm(void) { return (getauxval(AT_HWCAP2) & HWCAP2_I8MM) != 0; }
+#else
+bool mrt_cpu_dotprod(void) { return false; }
+bool mrt_cpu_i8mm(void) { return false; }
 #endif
 
 int mrt_cpu_threads(void) {

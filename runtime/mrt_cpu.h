@@ -27,6 +27,9 @@ int mrt_cpu_threads(void);
 /* Whether this process may use the tile registers (AMX) and their int8 products. The system grants them
  * to processes that ask; they are asked for at the first call. */
 bool mrt_cpu_tiles(void);
+/* Whether a 64-bit ARM has the dot products of bytes, of bytes of both signs; elsewhere false. */
+bool mrt_cpu_dotprod(void);
+bool mrt_cpu_i8mm(void);
 
 /* One table of inner loops: a row per instruction set, best first. */
 typedef struct mrt_cpu_table {

@@ -54,6 +54,9 @@ static const mrt_tile_f32_isa *const isa_table[] = {
 #ifdef MRT_TILE_X86
     &mrt_tile_f32_isa_avx512, &mrt_tile_f32_isa_avx2,
 #endif
+#ifdef MRT_TILE_ARM
+    &mrt_tile_f32_isa_neon,
+#endif
     &portable_isa,
 };
 enum { ISA_COUNT = sizeof(isa_table) / sizeof(isa_table[0]) };

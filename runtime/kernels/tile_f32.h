@@ -57,4 +57,8 @@ extern const mrt_tile_f32_isa mrt_tile_f32_isa_avx2;
 extern const mrt_tile_f32_isa mrt_tile_f32_isa_avx512;
 #endif
 
+#ifdef MRT_TILE_ARM
+extern const mrt_tile_f32_isa mrt_tile_f32_isa_neon;
+#endif
+
 #endif

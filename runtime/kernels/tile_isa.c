@@ -81,6 +81,12 @@ static const mrt_tile_isa *const isa_table[] = {
 #ifdef MRT_TILE_X86
     &mrt_tile_isa_amx, &mrt_tile_isa_vnni, &mrt_tile_isa_avx512, &mrt_tile_isa_avx2,
 #endif
+#ifdef MRT_TILE_ARM_DOT
+    &mrt_tile_isa_i8mm, &mrt_tile_isa_dotprod,
+#endif
+#ifdef MRT_TILE_ARM
+    &mrt_tile_isa_neon,
+#endif
     &scalar_isa, &mrt_tile_isa_scalar_u8, &mrt_tile_isa_amx_emulated,
 };
 enum { ISA_COUNT = sizeof(isa_table) / sizeof(isa_table[0]) };
@@ -102,6 +108,10 @@ static uint32_t cpu_features(void) {
     if (mrt_cpu_tiles()) {
         features |= MRT_TILE_AMX;
     }
+#endif
+#ifdef MRT_TILE_ARM
+    features |= MRT_TILE_NEON | (mrt_cpu_dotprod() ? MRT_TILE_DOTPROD : 0) |
+                (mrt_cpu_i8mm() ? MRT_TILE_I8MM : 0);
 #endif
     return features;
 }

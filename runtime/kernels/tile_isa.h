@@ -2,7 +2,8 @@
  *
  * Every row computes the same integers for every input; tests compare each with "scalar". A row is
  * chosen once per plan: the best one that the processor has, or the one that the environment
- * variable MICA_ISA names (scalar, avx2, avx512, vnni, amx) when the processor has it.
+ * variable MICA_ISA names (scalar, avx2, avx512, vnni, amx, neon, dotprod, i8mm) when the processor
+ * has it.
  *
  * Sums are C[row][column] = sum over k of A[row][k] * W[k][column], A in uint8, W in int8. The depth is
  * cut into runs of consecutive k; a run is filled up with zero weights to a multiple of 4 (a quad), and
@@ -79,7 +80,8 @@ typedef struct mrt_tile_depthwise {
 } mrt_tile_depthwise;
 
 /* Features that a row needs; checked with the processor and the operating system. */
-enum { MRT_TILE_AVX2 = 1, MRT_TILE_AVX512 = 2, MRT_TILE_VNNI = 4, MRT_TILE_AMX = 8 };
+enum { MRT_TILE_AVX2 = 1, MRT_TILE_AVX512 = 2, MRT_TILE_VNNI = 4, MRT_TILE_AMX = 8,
+       MRT_TILE_NEON = 16, MRT_TILE_DOTPROD = 32, MRT_TILE_I8MM = 64 };
 
 typedef struct mrt_tile_isa {
     const char *name;
@@ -172,6 +174,16 @@ void mrt_tile_avx512_add(const mrt_tile_add *t, const uint8_t *a, const uint8_t 
                          int64_t count);
 void mrt_tile_avx2_lut(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
 void mrt_tile_avx512_lut(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
+#endif
+
+#if defined(__aarch64__) && defined(__GNUC__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define MRT_TILE_ARM 1
+extern const mrt_tile_isa mrt_tile_isa_neon;
+#if !defined(__clang__) || __clang_major__ >= 16 /* older ones want flags for the whole file */
+#define MRT_TILE_ARM_DOT 1
+extern const mrt_tile_isa mrt_tile_isa_dotprod;
+extern const mrt_tile_isa mrt_tile_isa_i8mm;
+#endif
 #endif
 
 #endif

@@ -1,7 +1,9 @@
 #!/bin/sh
-# Installs what the nightly scripts need beyond tools/setup.sh --tests: Debian's torch.
+# Installs what the nightly scripts need beyond tools/setup.sh --tests: Debian's torch, and for ARM a
+# cross compiler and an emulator.
 set -eu
-packages="python3-numpy python3-torch python3-torchvision"
+packages="python3-numpy python3-torch python3-torchvision
+    gcc-aarch64-linux-gnu g++-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
 if [ "$(id -u)" -eq 0 ]; then
     as_root=
 else
