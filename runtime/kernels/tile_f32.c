@@ -47,6 +47,29 @@ static void tile_portable(const mrt_tile_f32 *t, int rows, int columns) {
     }
 }
 
+void mrt_tile_f32_part(const mrt_tile_f32 *t, int rows, int columns, mrt_tile_f32_whole *whole) {
+    float y[MRT_TILE_F32_ROWS * MRT_TILE_BLOCK], add[MRT_TILE_F32_ROWS * MRT_TILE_BLOCK] = {0};
+    const size_t bytes = (size_t)columns * sizeof(float);
+    mrt_tile_f32 part = *t;
+    part.y = y;
+    part.add = t->add ? add : NULL;
+    part.y_stride = MRT_TILE_BLOCK;
+    for (int r = 0; r < rows; ++r) {
+        float *row = y + r * MRT_TILE_BLOCK;
+        memset(row, 0, MRT_TILE_BLOCK * sizeof(float));
+        if (!t->starts) {
+            memcpy(row, t->y + (size_t)r * t->y_stride, bytes);
+        }
+        if (t->add && t->ends) {
+            memcpy(add + r * MRT_TILE_BLOCK, t->add + (size_t)r * t->y_stride, bytes);
+        }
+    }
+    whole(&part, rows);
+    for (int r = 0; r < rows; ++r) {
+        memcpy(t->y + (size_t)r * t->y_stride, y + r * MRT_TILE_BLOCK, bytes);
+    }
+}
+
 static const mrt_tile_f32_isa portable_isa = {
     .name = "scalar", .rows = ROWS, .blocks = 1, .tile = tile_portable};
 

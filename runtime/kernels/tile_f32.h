@@ -42,6 +42,10 @@ typedef struct mrt_tile_f32_isa {
     void (*tile)(const mrt_tile_f32 *t, int rows, int columns);
 } mrt_tile_f32_isa;
 
+/* Columns that do not fill the one block of a row's calls: `whole` works on a copy beside y. */
+typedef void mrt_tile_f32_whole(const mrt_tile_f32 *t, int rows);
+void mrt_tile_f32_part(const mrt_tile_f32 *t, int rows, int columns, mrt_tile_f32_whole *whole);
+
 /* As the functions without _f32 in tile_isa.h. MICA_ISA=vnni means avx512 here. */
 const mrt_tile_f32_isa *mrt_tile_f32_isa_at(int i);
 bool mrt_tile_f32_isa_available(const mrt_tile_f32_isa *isa);

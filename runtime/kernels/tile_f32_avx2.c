@@ -4,7 +4,6 @@
 #ifdef MRT_TILE_X86
 
 #include <immintrin.h>
-#include <string.h>
 
 #define TARGET __attribute__((target("avx2,fma")))
 #define TARGET_INLINE static inline __attribute__((always_inline, target("avx2,fma")))
@@ -67,35 +66,11 @@ TARGET static void tile_whole(const mrt_tile_f32 *t, int rows) {
     }
 }
 
-/* Columns that do not fill a block: whole rows beside y. */
-TARGET static void tile_part(const mrt_tile_f32 *t, int rows, int columns) {
-    float y[ROWS * MRT_TILE_BLOCK], add[ROWS * MRT_TILE_BLOCK] = {0};
-    const size_t bytes = (size_t)columns * sizeof(float);
-    mrt_tile_f32 part = *t;
-    part.y = y;
-    part.add = t->add ? add : NULL;
-    part.y_stride = MRT_TILE_BLOCK;
-    for (int r = 0; r < rows; ++r) {
-        float *row = y + r * MRT_TILE_BLOCK;
-        memset(row, 0, MRT_TILE_BLOCK * sizeof(float));
-        if (!t->starts) {
-            memcpy(row, t->y + (size_t)r * t->y_stride, bytes);
-        }
-        if (t->add && t->ends) {
-            memcpy(add + r * MRT_TILE_BLOCK, t->add + (size_t)r * t->y_stride, bytes);
-        }
-    }
-    tile_whole(&part, rows);
-    for (int r = 0; r < rows; ++r) {
-        memcpy(t->y + (size_t)r * t->y_stride, y + r * MRT_TILE_BLOCK, bytes);
-    }
-}
-
-TARGET static void tile(const mrt_tile_f32 *t, int rows, int columns) {
+static void tile(const mrt_tile_f32 *t, int rows, int columns) {
     if (columns == MRT_TILE_BLOCK) {
         tile_whole(t, rows);
     } else {
-        tile_part(t, rows, columns);
+        mrt_tile_f32_part(t, rows, columns, tile_whole);
     }
 }
 
