@@ -9,7 +9,8 @@ void calibration_search_given(const mica_option_table *table, calibration_search
     static const char *const names[] = {"--quantize_method_list", "--inference_num", "--expected_cos",
                                         "--max_float_layers", "--fp_type", "--post_process", "--post_process_seconds",
                                         "--global_compare_layers", "--pre_qtable", "--transformer", "--cluster",
-                                        "--fast", "--mix_mode", "--quantize_table"};
+                                        "--fast", "--mix_mode", "--max_cost", "--pareto", "--quantize_table"};
+    settings->common.expected_given = mica_option_given(table, "--expected_cos");
     for (size_t i = 0; i < sizeof names / sizeof names[0] && settings->idle == NULL; ++i) {
         settings->idle = mica_option_given(table, names[i]) ? names[i] : NULL;
     }
@@ -26,6 +27,25 @@ static mica_status check_mix(const calibration_job *job, mica_error *err) {
                            job->processor->name);
 }
 
+/* Options of one search that another does not read. */
+static mica_status check_kind(const calibration_search_settings *s, mica_error *err) {
+    const bool optimal = strcmp(s->kind, "optimal") == 0;
+    const search_settings *c = &s->common;
+    const char *idle = !optimal ? c->pareto != NULL ? "--pareto" : NULL
+                       : c->methods != NULL      ? "--quantize_method_list"
+                       : c->max_float_layers > 0 ? "--max_float_layers"
+                       : c->cluster              ? "--cluster"
+                       : c->fast                 ? "--fast"
+                                                 : NULL;
+    if (idle != NULL) {
+        return mica_fail(err, "%s has no effect with --search %s", idle, s->kind);
+    }
+    if (!(c->max_cost >= 0.0 && c->max_cost <= 1e4)) {
+        return mica_fail(err, "--max_cost %g: expected percent from 0 to 10000", c->max_cost);
+    }
+    return c->pareto != NULL ? tool_check_output(c->pareto, err) : MICA_OK;
+}
+
 mica_status calibration_read_search(calibration_job *job, mica_error *err) {
     const calibration_search_settings *s = job->settings->search;
     job->searches = strcmp(s->kind, "False") != 0;
@@ -39,6 +59,7 @@ mica_status calibration_read_search(calibration_job *job, mica_error *err) {
     if (s->common.qtable == NULL) {
         return mica_fail(err, "--search %s needs --quantize_table", s->kind);
     }
+    MICA_TRY(check_kind(s, err));
     MICA_TRY(check_mix(job, err));
     mica_mode mode = MICA_MODE_F32;
     MICA_TRY(search_check(&s->common, job->processor, &mode, err));
@@ -86,6 +107,9 @@ mica_status calibration_search(calibration_job *job, mica_error *err) {
                          .methods = &name, .n_methods = 1, .arena = job->arena, .threads = job->threads,
                          .pinned = job->choices != NULL ? mica_settings_precisions(job->choices) : NULL,
                          .asymmetric = s->asymmetric, .quiet = s->quiet, .unreached = &s->search->unreached};
+    if (strcmp(s->search->kind, "optimal") == 0) {
+        return search_run_optimal(&search, err);
+    }
     return common.methods != NULL ? search_list(job, &search, err)
                                   : search_run_layers(&search, "Search_Qtable", "success search qtable", err);
 }

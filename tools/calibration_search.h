@@ -14,8 +14,8 @@ typedef struct calibration_search_settings {
 
 /* Rows of the option table; c: the calibration_search_settings. */
 #define CALIBRATION_SEARCH_ROWS(c)                                                                                     \
-    {.name = "--search", .kind = MICA_OPT_CHOICE, .choices = "False,search_qtable", .default_text = "False",          \
-     .dest = &(c).kind, .help = "search_qtable: layers to keep in float so that the outputs reach --expected_cos"},   \
+    {.name = "--search", .kind = MICA_OPT_CHOICE, .choices = "False,search_qtable,optimal", .default_text = "False",          \
+     .dest = &(c).kind, .help = "search_qtable: layers to keep in float so that the outputs reach --expected_cos; optimal: the best mode of every op within --max_cost"}, \
     {.name = "--quantize_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).common.qtable,              \
      .help = "output of a search or of --settings: one 'op_name MODE' row per layer; new_cali_table.txt and Search_Qtable go beside it"}, \
     {.name = "--quantize_method_list", .kind = MICA_OPT_STRING, .metavar = "METHODS", .dest = &(c).common.methods,    \
@@ -27,6 +27,10 @@ typedef struct calibration_search_settings {
      .help = "float: the worse of two clusters of layers, whatever their number"},                                    \
     {.name = "--fast", .kind = MICA_OPT_FLAG, .dest = &(c).common.fast,                                               \
      .help = "measures layers with 8 samples and checks at most twice"},                                              \
+    {.name = "--max_cost", .kind = MICA_OPT_FLOAT, .metavar = "PERCENT", .default_text = "10", .dest = &(c).common.max_cost, \
+     .help = "optimal: most that the model may cost above INT8; a MAC costs 1 in INT8, 2 in F16 and BF16, 8 in F32"},  \
+    {.name = "--pareto", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).common.pareto,                      \
+     .help = "optimal: output: least noise for every cost, as CSV"},                                                  \
     {.name = "--mix_mode", .kind = MICA_OPT_CHOICE, .choices = "8_16,4_8", .default_text = "8_16",                    \
      .dest = &(c).mix_mode, .help = "modes to mix: INT8 and float, or INT4 and INT8 where the processor has it"}
 

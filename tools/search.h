@@ -8,8 +8,9 @@
 
 /* Options of both commands. */
 typedef struct search_settings {
-    const char *qtable, *fp_type, *compare_layers, *post_process, *methods, *pre_qtable;
-    double expected_cos, post_seconds;
+    const char *qtable, *fp_type, *compare_layers, *post_process, *methods, *pre_qtable, *pareto;
+    double expected_cos, post_seconds, max_cost;
+    bool expected_given; /* --expected_cos is on the command line */
     int64_t inference_num, max_float_layers;
     bool transformer, cluster, fast;
 } search_settings;
@@ -17,7 +18,7 @@ typedef struct search_settings {
 /* Rows of the option table for them; s: the search_settings. */
 #define SEARCH_OPTION_ROWS(s, default_inference)                                                                      \
     {.name = "--inference_num", .kind = MICA_OPT_INT, .default_text = default_inference, .dest = &(s).inference_num, \
-     .help = "samples that the search measures with"},                                                               \
+     .help = "samples that the search measures with, evenly spread over those given"},                                                               \
     {.name = "--expected_cos", .kind = MICA_OPT_FLOAT, .default_text = "0.99", .dest = &(s).expected_cos,             \
      .help = "cosine between mixed and float outputs to reach, from 0 to 1"},                                        \
     {.name = "--max_float_layers", .kind = MICA_OPT_INT, .dest = &(s).max_float_layers,                               \
@@ -74,5 +75,8 @@ void search_session_close(search_session *session);
 
 /* search_qtable: prints layers and summary, writes the quantize table, new_cali_table.txt and `log` beside it. */
 mica_status search_run_layers(const search_job *job, const char *log, const char *done, mica_error *err);
+
+/* optimal: prints the front and what was chosen, writes the quantize table and --pareto. */
+mica_status search_run_optimal(const search_job *job, mica_error *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* One op at a time. */
 #include "passes/search/noise.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "passes/search/noise_lane.h"
@@ -32,7 +33,7 @@ typedef struct measure {
     size_t n_variants;
     lane *lanes;
     int n_lanes;
-    /* Per variant and sample: [alone of all ops, own of all ops, edges]. */
+    /* Per variant and sample: [alone of all ops, own of all ops, at the results of all ops, edges]. */
     mica_distance **values;
     size_t row;
 } measure;
@@ -253,16 +254,34 @@ static void add_error(lane *l) {
     }
 }
 
+/* Noise of `made` against `plain` (NULL: the float results), over the float results. */
+static double local_nsr(const lane *l, size_t k, const float *plain) {
+    const mica_slice *s = &l->base.slices->list[k];
+    double noise = 0.0;
+    double signal = 1e-30;
+    int64_t at = 0;
+    for (int32_t i = 0; i < s->n_results; ++i) {
+        const float *clean = mica_noise_clean(&l->base, s->results[i]);
+        for (int64_t j = 0; j < mrt_shape_count(&l->base.net->plan->tensors[s->results[i]].info.shape); ++j, ++at) {
+            const double d = (double)l->made[at] - (double)(plain != NULL ? plain[at] : clean[j]);
+            noise += d * d;
+            signal += (double)clean[j] * (double)clean[j];
+        }
+    }
+    return isfinite(noise) && isfinite(signal) ? noise / signal : 1e6;
+}
+
 /* Noise of op k by its parts; `alone` is the sum of their errors, as the model behind is nearly linear in them. */
 static void measure_parts(lane *l, const variant *v, size_t k, mica_distance *values, size_t n_ops) {
     const mica_net_op *op = &l->base.net->ops[k];
     const size_t last = op->first_edge + op->n_edges;
     memcpy(l->sum, l->base.want, (size_t)l->base.compare->total * sizeof *l->sum);
     const bool all = run_quantized_inputs(l, v, k, op->first_edge, last, l->plain);
+    values[2 * n_ops + k].nsr = local_nsr(l, k, all ? l->plain : NULL);
     values[n_ops + k] = send(l, k, l->made, all ? l->plain : NULL);
     add_error(l);
     for (size_t e = op->first_edge; e < last; ++e) {
-        mica_distance *value = &values[2 * n_ops + e];
+        mica_distance *value = &values[3 * n_ops + e];
         *value = SAME;
         const bool one = op->n_edges == 1;
         if (one ? all : run_quantized_inputs(l, v, k, e, e + 1, l->plain)) {
@@ -273,14 +292,26 @@ static void measure_parts(lane *l, const variant *v, size_t k, mica_distance *va
     values[k] = mica_compare_vectors(l->base.compare, l->base.want, l->sum);
 }
 
+/* `count` of the samples of the job, evenly spread. */
+static bool takes(const measure *m, size_t count, size_t sample) {
+    return sample * count / m->job->samples != (sample + 1) * count / m->job->samples;
+}
+
 static mica_status run_sample(void *context, int index, size_t sample, mica_error *err) {
     measure *m = context;
     lane *l = &m->lanes[index];
     const size_t n_ops = m->job->net->n_ops;
-    MICA_TRY(mica_noise_lane_sample(&l->base, m->job->dataset, sample, err));
+    bool wanted_at_all = false;
+    for (size_t i = 0; i < m->n_variants; ++i) {
+        wanted_at_all = wanted_at_all || takes(m, m->variants[i].what->samples, sample);
+    }
+    if (!wanted_at_all) {
+        return MICA_OK;
+    }
+    MICA_TRY(mica_noise_lane_sample(&l->base, m->job, sample, err));
     for (size_t i = 0; i < m->n_variants; ++i) {
         const variant *v = &m->variants[i];
-        if (sample >= v->what->samples) {
+        if (!takes(m, v->what->samples, sample)) {
             continue;
         }
         bool *wanted = mica_alloc((size_t)v->slices.plan->n_steps + 1);
@@ -307,10 +338,10 @@ static void take_mean(const measure *m, size_t index, size_t from, size_t count,
     const size_t samples = m->variants[index].what->samples;
     for (size_t i = 0; i < count; ++i) {
         mica_distance sum = {0};
-        for (size_t s = 0; s < samples; ++s) {
+        for (size_t s = 0; s < m->job->samples; ++s) {
             const mica_distance *value = &m->values[index][s * m->row + from + i];
-            sum.nsr += value->nsr;
-            sum.cosine += value->cosine;
+            sum.nsr += takes(m, samples, s) ? value->nsr : 0.0;
+            sum.cosine += takes(m, samples, s) ? value->cosine : 0.0;
         }
         out[i] = (mica_distance){sum.nsr / (double)samples, sum.cosine / (double)samples};
     }
@@ -322,7 +353,13 @@ static void finish(const measure *m, mica_noise_result *results) {
         take_mean(m, v, 0, n, results[v].alone);
         if (m->variants[v].what->parts) {
             take_mean(m, v, n, n, results[v].own);
-            take_mean(m, v, 2 * n, m->job->net->n_edges, results[v].edges);
+            take_mean(m, v, 3 * n, m->job->net->n_edges, results[v].edges);
+            mica_distance *local = mica_alloc((n + 1) * sizeof *local);
+            take_mean(m, v, 2 * n, n, local);
+            for (size_t k = 0; k < n; ++k) {
+                results[v].local[k] = local[k].nsr;
+            }
+            mica_free(local);
         }
     }
 }
@@ -333,7 +370,7 @@ static void prepare(measure *m, const mica_noise_variant *variants, mica_noise_r
     m->offset = mica_noise_offsets(net->plan, out_bytes);
     m->variants = mica_alloc((m->n_variants + 1) * sizeof *m->variants);
     m->values = mica_alloc((m->n_variants + 1) * sizeof *m->values);
-    m->row = 2 * net->n_ops + net->n_edges;
+    m->row = 3 * net->n_ops + net->n_edges;
     for (size_t v = 0; v < m->n_variants; ++v) {
         mica_noise_result *r = &results[v];
         *r = (mica_noise_result){.has = mica_alloc(net->n_ops + 1),
@@ -342,10 +379,11 @@ static void prepare(measure *m, const mica_noise_variant *variants, mica_noise_r
         if (variants[v].parts) {
             r->own = mica_alloc((net->n_ops + 1) * sizeof *r->own);
             r->edges = mica_alloc((net->n_edges + 1) * sizeof *r->edges);
+            r->local = mica_alloc((net->n_ops + 1) * sizeof *r->local);
         }
         prepare_variant(m, &m->variants[v], &variants[v], r->has);
-        m->values[v] = mica_alloc((variants[v].samples * m->row + 1) * sizeof **m->values);
-        for (size_t i = 0; i < variants[v].samples * m->row; ++i) {
+        m->values[v] = mica_alloc((m->job->samples * m->row + 1) * sizeof **m->values);
+        for (size_t i = 0; i < m->job->samples * m->row; ++i) {
             m->values[v][i] = SAME;
         }
     }
@@ -374,12 +412,10 @@ mica_status mica_noise_measure(const mica_search_job *job, const mica_noise_vari
     int64_t clean = 0;
     prepare(&m, variants, results, &clean);
     int64_t bytes = clean + job->net->plan->arena_bytes;
-    size_t samples = 0;
     for (size_t v = 0; v < n; ++v) {
         bytes += variants[v].lowered->plan->arena_bytes;
-        samples = variants[v].samples > samples ? variants[v].samples : samples;
     }
-    m.n_lanes = mica_noise_lanes(bytes, job->threads, samples);
+    m.n_lanes = mica_noise_lanes(bytes, job->threads, job->samples);
     m.lanes = mica_alloc((size_t)m.n_lanes * sizeof *m.lanes);
     memset(m.lanes, 0, (size_t)m.n_lanes * sizeof *m.lanes);
     mica_status status = MICA_OK;
@@ -387,7 +423,7 @@ mica_status mica_noise_measure(const mica_search_job *job, const mica_noise_vari
         status = open_lane(&m, &m.lanes[i], clean, err);
     }
     if (status == MICA_OK) {
-        status = mica_noise_each(m.n_lanes, samples, "noise", job->quiet, run_sample, &m, err);
+        status = mica_noise_each(m.n_lanes, job->samples, "noise", job->quiet, run_sample, &m, err);
     }
     if (status == MICA_OK) {
         finish(&m, results);
@@ -404,6 +440,7 @@ void mica_noise_free(mica_noise_result *results, size_t n) {
         mica_free(results[v].alone);
         mica_free(results[v].own);
         mica_free(results[v].edges);
+        mica_free(results[v].local);
         results[v] = (mica_noise_result){0};
     }
 }

@@ -16,7 +16,7 @@
 typedef struct mica_search_job {
     mica_module *module; /* top dialect, without calibrated types */
     const mica_dataset *dataset;
-    size_t samples; /* of the dataset, from the first */
+    size_t samples; /* of the dataset, evenly spread; at most as many as it has */
     const mica_processor *processor;
     bool asymmetric;
     int threads;
@@ -25,10 +25,15 @@ typedef struct mica_search_job {
     const mica_compare *compare;
 } mica_search_job;
 
+/* The sample of the dataset that is number i of the job. */
+static inline size_t mica_search_sample(const mica_search_job *job, size_t i) {
+    return i * mica_dataset_count(job->dataset) / job->samples;
+}
+
 /* A lowered form of the whole model, with keep_all, whose ops are measured one by one. */
 typedef struct mica_noise_variant {
     const mica_lowered *lowered;
-    size_t samples; /* at most those of the job */
+    size_t samples; /* of those of the job, evenly spread */
     bool parts;     /* separates `own` from `edges`: one run per op and one per edge instead of one per op */
 } mica_noise_variant;
 
@@ -39,6 +44,7 @@ typedef struct mica_noise_result {
     /* With `parts` only: */
     mica_distance *own;   /* per op: its inputs are quantized values to begin with */
     mica_distance *edges; /* per edge: quantizing it for its reader */
+    double *local;        /* per op: `own` noise over signal, at its results */
 } mica_noise_result;
 
 /* results: one per variant, freed with mica_noise_free. */
@@ -55,7 +61,7 @@ typedef struct mica_noise_shares {
     double nsr;      /* of the lowered model, measured */
 } mica_noise_shares;
 
-/* `lowered` has keep_all. */
+/* `lowered` has keep_all; `samples` of those of the job, evenly spread. */
 mica_status mica_noise_chain(const mica_search_job *job, const mica_lowered *lowered, size_t samples,
                              mica_noise_shares *out, mica_error *err);
 void mica_noise_shares_free(mica_noise_shares *shares);

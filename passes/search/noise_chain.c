@@ -16,6 +16,7 @@ typedef struct lane {
 
 typedef struct chain {
     const mica_search_job *job;
+    size_t samples;
     mica_slices slices, lowered;
     int64_t *offset;
     int32_t *points; /* per point: tensor of the lowered plan, or -1 */
@@ -114,8 +115,9 @@ static mica_status run_sample(void *context, int index, size_t sample, mica_erro
     lane *l = &c->lanes[index];
     const mica_compare *compare = c->job->compare;
     const size_t n = c->job->net->n_ops;
-    MICA_TRY(mica_noise_lane_sample(&l->base, c->job->dataset, sample, err));
-    MICA_TRY(mica_dataset_read(c->job->dataset, sample, l->inputs, (size_t)c->lowered.plan->n_inputs, err));
+    const size_t place = sample * c->job->samples / c->samples;
+    MICA_TRY(mica_noise_lane_sample(&l->base, c->job, place, err));
+    MICA_TRY(mica_dataset_read(c->job->dataset, mica_search_sample(c->job, place), l->inputs, (size_t)c->lowered.plan->n_inputs, err));
     mrt_exec_run(l->exec, NULL, NULL);
     memcpy(l->error, l->base.want, (size_t)compare->total * sizeof(float));
     for (size_t p = 0; p < compare->count; ++p) {
@@ -166,7 +168,7 @@ static void finish(const chain *c, size_t samples, mica_noise_shares *out) {
 
 mica_status mica_noise_chain(const mica_search_job *job, const mica_lowered *lowered, size_t samples,
                              mica_noise_shares *out, mica_error *err) {
-    chain c = {.job = job};
+    chain c = {.job = job, .samples = samples};
     const size_t cells = samples * job->net->n_ops + 1;
     int64_t bytes = 0;
     mica_slices_make(job->net, job->net->plan, &c.slices);

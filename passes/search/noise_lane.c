@@ -56,9 +56,9 @@ void mica_noise_lane_close(mica_noise_lane *lane) {
     mica_free(lane->want);
 }
 
-mica_status mica_noise_lane_sample(mica_noise_lane *lane, const mica_dataset *dataset, size_t i, mica_error *err) {
+mica_status mica_noise_lane_sample(mica_noise_lane *lane, const mica_search_job *job, size_t i, mica_error *err) {
     const mrt_plan *plan = lane->net->plan;
-    MICA_TRY(mica_dataset_read(dataset, i, lane->inputs, (size_t)plan->n_inputs, err));
+    MICA_TRY(mica_dataset_read(job->dataset, mica_search_sample(job, i), lane->inputs, (size_t)plan->n_inputs, err));
     mrt_exec_run(lane->exec, NULL, NULL);
     for (int32_t id = 0; id < plan->n_tensors; ++id) {
         if (lane->offset[id] >= 0) {

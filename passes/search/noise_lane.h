@@ -26,8 +26,8 @@ mica_status mica_noise_lane_open(mica_noise_lane *lane, const mica_search_job *j
                                  const int64_t *offset, int64_t bytes, mica_error *err);
 void mica_noise_lane_close(mica_noise_lane *lane);
 
-/* Runs the float model on sample i and keeps its values. */
-mica_status mica_noise_lane_sample(mica_noise_lane *lane, const mica_dataset *dataset, size_t i, mica_error *err);
+/* Runs the float model on sample i of the job and keeps its values. */
+mica_status mica_noise_lane_sample(mica_noise_lane *lane, const mica_search_job *job, size_t i, mica_error *err);
 /* Float value of the sample. */
 static inline const void *mica_noise_clean(const mica_noise_lane *lane, int32_t tensor) {
     return lane->clean + lane->offset[lane->net->plan->tensors[tensor].root];

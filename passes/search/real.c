@@ -23,7 +23,7 @@ static mica_status run_sample(void *context, int index, size_t sample, mica_erro
     const runs *r = context;
     const lane *l = &r->lanes[index];
     const mica_compare *compare = r->job->compare;
-    MICA_TRY(mica_dataset_read(r->job->dataset, sample, l->inputs, (size_t)r->plan->n_inputs, err));
+    MICA_TRY(mica_dataset_read(r->job->dataset, mica_search_sample(r->job, sample), l->inputs, (size_t)r->plan->n_inputs, err));
     mrt_exec_run(l->exec, NULL, NULL);
     float *to = r->out + (int64_t)sample * compare->total;
     for (size_t p = 0; p < compare->count; ++p) {

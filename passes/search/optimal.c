@@ -1,0 +1,298 @@
+#include "passes/search/optimal.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "passes/search/model.h"
+#include "utils/arena.h"
+#include "utils/progress.h"
+
+enum { INT8_SAMPLES = 8, FLOAT_SAMPLES = 2, MOST_RUNS = 6 };
+
+/* Products per second of a mode against those of INT8, as vendors state them for matrix units; F32 runs on the
+ * vector units. */
+static const double MODE_COSTS[MICA_SOLVE_MODES] = {
+    [MICA_MODE_F32] = 8.0, [MICA_MODE_F16] = 2.0, [MICA_MODE_BF16] = 2.0, [MICA_MODE_INT8] = 1.0,
+    [MICA_MODE_W8A8] = 1.0};
+
+double mica_mode_cost(mica_mode mode) {
+    return MODE_COSTS[mode] > 0.0 ? MODE_COSTS[mode] : 1.0;
+}
+
+typedef struct search {
+    mica_real *real;
+    const mica_search_job *job;
+    const mica_optimal_options *options;
+    mica_optimal_result *out;
+    mica_noise_result noise[MICA_MODE_COUNT];
+    bool *could; /* per op: it has an integer form */
+    mica_model model;
+    mica_solve_front front;
+    double int8_cost, scale;
+    mica_error *err;
+} search;
+
+/* --- measuring --- */
+
+static mica_status measure(search *s) {
+    mica_noise_variant variants[MICA_MODE_COUNT];
+    mica_noise_result results[MICA_MODE_COUNT];
+    mica_mode modes[MICA_MODE_COUNT];
+    mica_lowered *lowered[MICA_MODE_COUNT];
+    size_t n = 0;
+    mica_status status = MICA_OK;
+    for (int m = MICA_MODE_COUNT; m-- > 0 && status == MICA_OK;) {
+        if (m == MICA_MODE_F32 || !mica_processor_has_mode(s->job->processor, (mica_mode)m)) {
+            continue;
+        }
+        const size_t most = m == MICA_MODE_F16 || m == MICA_MODE_BF16 ? FLOAT_SAMPLES : INT8_SAMPLES;
+        const mica_lowered_options how = {.processor = s->job->processor, .table = s->options->table,
+                                          .mode = (mica_mode)m, .asymmetric = s->job->asymmetric, .keep_all = true};
+        lowered[n] = mica_lowered_open(s->job->module, &how, s->err);
+        status = lowered[n] != NULL ? MICA_OK : MICA_FAIL;
+        modes[n] = (mica_mode)m;
+        variants[n] = (mica_noise_variant){lowered[n], most < s->job->samples ? most : s->job->samples,
+                                           most == INT8_SAMPLES};
+        n++;
+    }
+    if (status == MICA_OK) {
+        status = mica_noise_measure(s->job, variants, n, results, s->err);
+    }
+    for (size_t i = 0; i < n; ++i) {
+        if (status == MICA_OK) {
+            s->noise[modes[i]] = results[i];
+            s->out->used[modes[i]] = true;
+        }
+        mica_lowered_close(lowered[i]);
+    }
+    s->out->used[MICA_MODE_F32] = mica_processor_has_mode(s->job->processor, MICA_MODE_F32);
+    s->out->noise_samples = INT8_SAMPLES < s->job->samples ? INT8_SAMPLES : s->job->samples;
+    return status;
+}
+
+/* --- the problem --- */
+
+static double op_cost(const mica_net_op *op, mica_mode mode) {
+    const double work = op->macs > 0.0 ? op->macs : MICA_ELEMENT_COST * (double)op->elements;
+    return work * mica_mode_cost(mode);
+}
+
+/* A float mode that nowhere has less noise than another of the same cost is of no use. */
+static void drop_beaten(search *s) {
+    const bool both = s->out->used[MICA_MODE_F16] && s->out->used[MICA_MODE_BF16];
+    bool worse = both;
+    for (size_t k = 0; k < s->job->net->n_ops && worse; ++k) {
+        const mica_solve_op *op = &s->model.ops[k];
+        worse = !op->allowed[MICA_MODE_BF16] || (op->allowed[MICA_MODE_F16] &&
+                                                 op->noise[MICA_MODE_F16] <= op->noise[MICA_MODE_BF16]);
+    }
+    for (size_t k = 0; k < s->job->net->n_ops && worse; ++k) {
+        s->model.ops[k].allowed[MICA_MODE_BF16] = false;
+    }
+    if (worse) {
+        s->out->used[MICA_MODE_BF16] = false;
+        s->out->beaten_by[MICA_MODE_BF16] = MICA_MODE_F16;
+    }
+}
+
+static void fix_rows(search *s) {
+    for (size_t k = 0; k < s->job->net->n_ops; ++k) {
+        mica_mode mode;
+        mica_solve_op *op = &s->model.ops[k];
+        if (s->options->fixed != NULL && mica_qtable_get(s->options->fixed, s->job->net->ops[k].name, &mode)) {
+            memset(op->allowed, 0, sizeof op->allowed);
+            op->allowed[mode] = true;
+        }
+    }
+}
+
+static void make_problem(search *s) {
+    const mica_net *net = s->job->net;
+    const mica_mode always = s->out->used[MICA_MODE_F32] ? MICA_MODE_F32 : s->job->processor->fallback;
+    mica_model_make(net, s->noise, always, &s->model);
+    drop_beaten(s);
+    fix_rows(s);
+    s->could = mica_alloc(net->n_ops + 1);
+    for (size_t k = 0; k < net->n_ops; ++k) {
+        s->could[k] = s->noise[MICA_MODE_INT8].has[k];
+        for (int m = 0; m < MICA_MODE_COUNT; ++m) {
+            s->model.ops[k].cost[m] = op_cost(&net->ops[k], (mica_mode)m);
+        }
+    }
+    size_t n = 0;
+    for (size_t e = 0; e < net->n_edges; ++e) {
+        if (net->edges[e].from < 0) {
+            continue;
+        }
+        mica_solve_edge *edge = &s->model.edges[n++];
+        for (int from = 0; from < MICA_MODE_COUNT; ++from) {
+            for (int to = 0; to < MICA_MODE_COUNT; ++to) {
+                edge->cost[from][to] = from != to ? MICA_CAST_COST * (double)net->edges[e].elements : 0.0;
+            }
+        }
+    }
+}
+
+/* INT8 wherever that exists, else the cheapest mode. */
+static uint8_t *int8_modes(const search *s) {
+    const size_t n = s->job->net->n_ops;
+    uint8_t *modes = mica_alloc(n + 1);
+    for (size_t k = 0; k < n; ++k) {
+        const mica_solve_op *op = &s->model.ops[k];
+        int best = -1;
+        for (int m = MICA_MODE_COUNT; m-- > 0;) {
+            best = op->allowed[m] && (best < 0 || op->cost[m] < op->cost[best]) ? m : best;
+        }
+        modes[k] = (uint8_t)best;
+    }
+    return modes;
+}
+
+/* --- points --- */
+
+static void describe(const search *s, const mica_solve_point *from, mica_optimal_point *to) {
+    double all = 0.0;
+    double other = 0.0;
+    *to = (mica_optimal_point){.nsr = from->noise,
+                               .cost = 100.0 * (from->cost / s->int8_cost - 1.0),
+                               .bound = mica_solve_bound(&s->front, from->cost)};
+    for (size_t k = 0; k < s->job->net->n_ops; ++k) {
+        const bool integer = mica_mode_has_integers((mica_mode)from->modes[k]);
+        all += s->job->net->ops[k].macs;
+        other += integer ? 0.0 : s->job->net->ops[k].macs;
+        to->n_float += !integer && s->could[k];
+    }
+    to->macs = all > 0.0 ? 100.0 * other / all : 0.0;
+}
+
+/* Rows for all ops that lowering would not give this mode by itself. */
+static mica_qtable *table_of(const search *s, const uint8_t *modes) {
+    mica_qtable *table = mica_qtable_create();
+    for (size_t k = 0; k < s->job->net->n_ops; ++k) {
+        const mica_mode by_itself = s->could[k] ? MICA_MODE_INT8 : s->job->processor->fallback;
+        if (modes[k] != by_itself) {
+            mica_qtable_set(table, s->job->net->ops[k].name, (mica_mode)modes[k]);
+        }
+    }
+    return table;
+}
+
+static mica_status run_point(search *s, size_t i) {
+    mica_optimal_point *point = &s->out->points[i];
+    if (point->was_run) {
+        return MICA_OK;
+    }
+    mica_qtable *table = table_of(s, s->front.points[i].modes);
+    const mica_status status = mica_real_run(s->real, s->options->table, table, &point->real, s->err);
+    mica_qtable_destroy(table);
+    point->was_run = status == MICA_OK;
+    s->out->runs++;
+    return status;
+}
+
+static size_t index_at(const search *s, double percent) {
+    const int64_t i = mica_solve_best(&s->front, s->int8_cost * (1.0 + percent / 100.0) * (1.0 + 1e-12));
+    return i < 0 ? 0 : (size_t)i;
+}
+
+/* Within the budget: the point with the least predicted noise, cheaper ones that are nearly as good, and one half as
+ * dear for the table; the runs decide. */
+static mica_status choose_best(search *s) {
+    static const double shares[] = {1.0, 0.95, 0.9, 0.75, 0.5};
+    mica_optimal_result *out = s->out;
+    out->chosen = index_at(s, s->options->max_cost);
+    for (size_t i = 0; i < sizeof shares / sizeof shares[0] && out->runs < MOST_RUNS; ++i) {
+        const size_t at = index_at(s, shares[i] * s->options->max_cost);
+        MICA_TRY(run_point(s, at));
+        out->chosen = out->points[at].real.nsr < out->points[out->chosen].real.nsr ? at : out->chosen;
+    }
+    return MICA_OK;
+}
+
+static double predicted_cosine(const search *s, double nsr) { return 1.0 / sqrt(1.0 + nsr * s->scale); }
+
+/* The cheapest point that reaches the cosine: up from the predicted one, then halving. */
+static mica_status choose_cheapest(search *s) {
+    mica_optimal_result *out = s->out;
+    const int64_t top = (int64_t)index_at(s, s->options->max_cost);
+    int64_t low = 0;
+    int64_t high = top;
+    int64_t best = -1;
+    int64_t at = 0;
+    int64_t stride = 1 + top / 16;
+    while (at < top && predicted_cosine(s, out->points[at].nsr) < s->options->expected_cos) {
+        at++;
+    }
+    while (out->runs + 1 < MOST_RUNS && low <= high) {
+        MICA_TRY(run_point(s, (size_t)at));
+        if (out->points[at].real.cosine >= s->options->expected_cos) {
+            best = at;
+            high = at - 1;
+            at = high - (high - low) / 4;
+        } else {
+            low = at + 1;
+            at = best >= 0 ? high - (high - low) / 2 : at + stride < top ? at + stride : top;
+            stride *= 2;
+        }
+    }
+    out->chosen = (size_t)(best >= 0 ? best : top);
+    MICA_TRY(run_point(s, out->chosen));
+    out->reached = out->points[out->chosen].real.cosine >= s->options->expected_cos;
+    return MICA_OK;
+}
+
+static mica_status solve(search *s) {
+    mica_optimal_result *out = s->out;
+    double noise = 0.0;
+    uint8_t *modes = int8_modes(s);
+    mica_solve_sums(&s->model.problem, modes, &s->int8_cost, &noise);
+    mica_free(modes);
+    out->int8_nsr = noise;
+    const double real = 1.0 / fmax(out->int8.cosine * out->int8.cosine, 1e-12) - 1.0;
+    s->scale = noise > 0.0 && real > 0.0 ? real / noise : 1.0;
+    const double start = mica_seconds();
+    mica_solve(&s->model.problem, &s->front);
+    out->solve_seconds = mica_seconds() - start;
+    out->count = s->front.count;
+    out->points = mica_alloc((out->count + 1) * sizeof *out->points);
+    for (size_t i = 0; i < out->count; ++i) {
+        describe(s, &s->front.points[i], &out->points[i]);
+    }
+    MICA_TRY(s->options->expected_cos > 0.0 ? choose_cheapest(s) : choose_best(s));
+    out->qtable = table_of(s, s->front.points[out->chosen].modes);
+    return MICA_OK;
+}
+
+mica_status mica_search_optimal(mica_real *real, const mica_optimal_options *options, mica_optimal_result *out,
+                                mica_error *err) {
+    *out = (mica_optimal_result){.reached = true};
+    search s = {.real = real, .job = real->job, .options = options, .out = out, .err = err};
+    for (int m = 0; m < MICA_MODE_COUNT; ++m) {
+        out->beaten_by[m] = MICA_MODE_COUNT;
+    }
+    mica_status status = mica_real_run(real, options->table, options->fixed, &out->int8, err);
+    out->runs = 1;
+    const double start = mica_seconds();
+    status = status == MICA_OK ? measure(&s) : status;
+    out->noise_seconds = mica_seconds() - start;
+    if (status == MICA_OK) {
+        make_problem(&s);
+        status = solve(&s);
+    }
+    mica_noise_free(s.noise, MICA_MODE_COUNT);
+    mica_model_free(&s.model);
+    mica_solve_free(&s.front);
+    mica_free(s.could);
+    if (status != MICA_OK) {
+        mica_optimal_result_free(out);
+    }
+    return status;
+}
+
+void mica_optimal_result_free(mica_optimal_result *result) {
+    mica_free(result->points);
+    if (result->qtable != NULL) {
+        mica_qtable_destroy(result->qtable);
+    }
+    *result = (mica_optimal_result){0};
+}
