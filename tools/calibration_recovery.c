@@ -46,13 +46,14 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
     }
     job->recovers = wanted_steps(s, &job->recovery);
     if (!job->recovers) {
-        const char *idle = s->recovered != NULL                                           ? "--recovered"
-                           : s->asymmetric && !job->searches                          ? "--asymmetric"
-                           : s->processor_given && !job->searches && s->rules == NULL ? "--processor"
-                                                                                      : NULL;
+        const bool measures = job->searches || s->search->explain != NULL;
+        const char *idle = s->recovered != NULL                                  ? "--recovered"
+                           : s->asymmetric && !measures                          ? "--asymmetric"
+                           : s->processor_given && !measures && s->rules == NULL ? "--processor"
+                                                                                 : NULL;
         return idle == NULL ? MICA_OK
                             : mica_fail(err, "%s has no effect without --finetune_level%s", idle,
-                                        s->recovered != NULL ? " or --bc" : ", --bc or --search");
+                                        s->recovered != NULL ? " or --bc" : ", --bc, --search or --explain");
     }
     if (!mica_processor_has_mode(job->processor, MICA_MODE_INT8)) {
         return mica_fail(err, "processor %s has no INT8 to recover for", s->processor);

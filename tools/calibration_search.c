@@ -4,13 +4,17 @@
 #include <string.h>
 
 #include "tools/calibration.h"
+#include "utils/strings.h"
 
 void calibration_search_given(const mica_option_table *table, calibration_search_settings *settings) {
-    static const char *const names[] = {"--quantize_method_list", "--inference_num", "--expected_cos",
-                                        "--max_float_layers", "--fp_type", "--post_process", "--post_process_seconds",
-                                        "--global_compare_layers", "--pre_qtable", "--transformer", "--cluster",
-                                        "--fast", "--mix_mode", "--max_cost", "--pareto", "--quantize_table"};
+    static const char *const names[] = {"--quantize_method_list", "--expected_cos", "--max_float_layers", "--fp_type",
+                                        "--post_process", "--post_process_seconds", "--pre_qtable", "--transformer",
+                                        "--cluster", "--fast", "--mix_mode", "--max_cost", "--pareto",
+                                        "--quantize_table"};
     settings->common.expected_given = mica_option_given(table, "--expected_cos");
+    settings->measured = mica_option_given(table, "--inference_num")           ? "--inference_num"
+                         : mica_option_given(table, "--global_compare_layers") ? "--global_compare_layers"
+                                                                               : NULL;
     for (size_t i = 0; i < sizeof names / sizeof names[0] && settings->idle == NULL; ++i) {
         settings->idle = mica_option_given(table, names[i]) ? names[i] : NULL;
     }
@@ -48,8 +52,14 @@ static mica_status check_kind(const calibration_search_settings *s, mica_error *
 
 mica_status calibration_read_search(calibration_job *job, mica_error *err) {
     const calibration_search_settings *s = job->settings->search;
+    mica_mode mode = MICA_MODE_F32;
     job->searches = strcmp(s->kind, "False") != 0;
+    MICA_TRY(s->explain != NULL ? tool_check_output(s->explain, err) : MICA_OK);
+    MICA_TRY(s->explain != NULL ? search_check(&s->common, job->processor, &mode, err) : MICA_OK);
     if (!job->searches) {
+        if (s->measured != NULL && s->explain == NULL) {
+            return mica_fail(err, "%s has no effect without --search or --explain", s->measured);
+        }
         const bool for_settings = job->settings->rules != NULL && s->common.qtable != NULL;
         MICA_TRY(for_settings ? tool_check_output(s->common.qtable, err) : MICA_OK);
         return s->idle == NULL || (for_settings && strcmp(s->idle, "--quantize_table") == 0)
@@ -61,7 +71,6 @@ mica_status calibration_read_search(calibration_job *job, mica_error *err) {
     }
     MICA_TRY(check_kind(s, err));
     MICA_TRY(check_mix(job, err));
-    mica_mode mode = MICA_MODE_F32;
     MICA_TRY(search_check(&s->common, job->processor, &mode, err));
     mica_method *methods = NULL;
     const char **names = NULL;
@@ -96,6 +105,30 @@ static mica_status search_list(calibration_job *job, search_job *search, mica_er
     return status;
 }
 
+/* Explains what the search left in its files. */
+static mica_status explain_result(calibration_job *job, search_job *search, mica_error *err) {
+    const search_settings *s = search->settings;
+    const char *path = mica_path_join(job->arena, mica_path_dir(job->arena, s->qtable), "new_cali_table.txt");
+    mica_qtable *qtable = mica_qtable_read(s->qtable, err);
+    mica_cali_table *table = strcmp(job->settings->search->kind, "optimal") == 0 ? NULL : mica_cali_table_read(path, err);
+    mica_status status = qtable != NULL ? MICA_OK : MICA_FAIL;
+    if (status == MICA_OK) {
+        search->base = table != NULL ? table : job->table;
+        status = search_explain(search, qtable, &job->statistics, job->settings->search->explain, err);
+    }
+    mica_cali_table_destroy(table);
+    mica_qtable_destroy(qtable);
+    return status;
+}
+
+static mica_status run_search(calibration_job *job, search_job *search, mica_error *err) {
+    if (strcmp(job->settings->search->kind, "optimal") == 0) {
+        return search_run_optimal(search, err);
+    }
+    return search->settings->methods != NULL ? search_list(job, search, err)
+                                             : search_run_layers(search, "Search_Qtable", "success search qtable", err);
+}
+
 mica_status calibration_search(calibration_job *job, mica_error *err) {
     const calibration_settings *s = job->settings;
     const mica_cali_table *own = job->table;
@@ -107,9 +140,15 @@ mica_status calibration_search(calibration_job *job, mica_error *err) {
                          .methods = &name, .n_methods = 1, .arena = job->arena, .threads = job->threads,
                          .pinned = job->choices != NULL ? mica_settings_precisions(job->choices) : NULL,
                          .asymmetric = s->asymmetric, .quiet = s->quiet, .unreached = &s->search->unreached};
-    if (strcmp(s->search->kind, "optimal") == 0) {
-        return search_run_optimal(&search, err);
+    if (!job->searches) {
+        return search_explain(&search, search.pinned, &job->statistics, s->search->explain, err);
     }
-    return common.methods != NULL ? search_list(job, &search, err)
-                                  : search_run_layers(&search, "Search_Qtable", "success search qtable", err);
+    mica_error why = {0};
+    const mica_status status = run_search(job, &search, &why);
+    search.methods = &name;
+    if (s->search->explain != NULL && (status == MICA_OK || s->search->unreached)) {
+        MICA_TRY(explain_result(job, &search, err));
+    }
+    *err = status == MICA_OK ? *err : why;
+    return status;
 }

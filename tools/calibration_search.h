@@ -7,8 +7,9 @@
 /* The command line. */
 typedef struct calibration_search_settings {
     search_settings common;
-    const char *kind, *transformer, *mix_mode;
-    const char *idle; /* an option for searches that was given, or NULL */
+    const char *kind, *transformer, *mix_mode, *explain;
+    const char *idle;     /* an option for searches that was given, or NULL */
+    const char *measured; /* one for searches and --explain, or NULL */
     bool unreached;   /* out: the target was not reached */
 } calibration_search_settings;
 
@@ -31,6 +32,8 @@ typedef struct calibration_search_settings {
      .help = "optimal: most that the model may cost above INT8; a MAC costs 1 in INT8, 2 in F16 and BF16, 8 in F32"},  \
     {.name = "--pareto", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).common.pareto,                      \
      .help = "optimal: output: least noise for every cost, as CSV"},                                                  \
+    {.name = "--explain", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).explain,                           \
+     .help = "output: per op its share of the error, why, and what would help; FILE.json for programs"},              \
     {.name = "--mix_mode", .kind = MICA_OPT_CHOICE, .choices = "8_16,4_8", .default_text = "8_16",                    \
      .dest = &(c).mix_mode, .help = "modes to mix: INT8 and float, or INT4 and INT8 where the processor has it"}
 
@@ -40,7 +43,7 @@ struct calibration_job;
 void calibration_search_given(const mica_option_table *table, calibration_search_settings *settings);
 /* Checks the options; sets job->searches. */
 mica_status calibration_read_search(struct calibration_job *job, mica_error *err);
-/* Searches with the table of the job. */
+/* Searches with the table of the job, and explains what came out. */
 mica_status calibration_search(struct calibration_job *job, mica_error *err);
 
 #endif

@@ -94,7 +94,7 @@ static mica_status collect_with_cache(calibration_job *job, mica_collect_options
 
 mica_status calibration_collect(calibration_job *job, mica_error *err) {
     mica_collect_options options = {.threads = job->threads, .quiet = job->settings->quiet,
-                                    .per_channel = job->settings->per_channel, .groups = true};
+                                    .per_channel = job->settings->per_channel || job->settings->search->explain != NULL, .groups = true};
     if (job->cache == NULL) {
         return mica_collect(job->module, job->dataset, &options, &job->statistics, err);
     }

@@ -34,7 +34,7 @@ static mica_status work(calibration_job *job, mica_error *err) {
     job->table = mica_make_table_by(&job->statistics, &job->method, job->choices, job->threads);
     MICA_TRY(job->recovers ? calibration_recover(job, err) : MICA_OK);
     MICA_TRY(calibration_write(job, err));
-    return job->searches ? calibration_search(job, err) : MICA_OK;
+    return job->searches || job->settings->search->explain != NULL ? calibration_search(job, err) : MICA_OK;
 }
 
 static mica_status run(const calibration_settings *s, mica_context *context, mica_error *err) {

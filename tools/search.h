@@ -79,4 +79,9 @@ mica_status search_run_layers(const search_job *job, const char *log, const char
 /* optimal: prints the front and what was chosen, writes the quantize table and --pareto. */
 mica_status search_run_optimal(const search_job *job, mica_error *err);
 
+/* Explains the model with table job->base and `qtable` (may be NULL): writes `path` and `path`.json, prints the worst
+ * ops. Statistics are those of the model, with channels. */
+mica_status search_explain(const search_job *job, const mica_qtable *qtable, const mica_statistics *statistics,
+                           const char *path, mica_error *err);
+
 #endif

@@ -42,7 +42,7 @@ mica_status search_check(const search_settings *s, const mica_processor *process
     MICA_TRY(mica_lowering_check(&lowering, err));
     const mica_post_process post = {.program = s->post_process, .seconds = s->post_seconds};
     MICA_TRY(s->post_process != NULL ? mica_post_process_check(&post, err) : MICA_OK);
-    return tool_check_output(s->qtable, err);
+    return s->qtable != NULL ? tool_check_output(s->qtable, err) : MICA_OK;
 }
 
 mica_status search_methods(const char *option, const char *list, mica_arena *arena, mica_method **out_methods,

@@ -200,7 +200,7 @@ static void explain_op(const work *w, size_t k, mica_explain_row *row) {
         mica_density *d = mica_alloc(sizeof *d);
         mica_density_of(&in.t->histogram, d);
         const mica_grid grid = w->job->asymmetric ? mica_asymmetric_grid(in.row->min, in.row->max)
-                                                  : mica_symmetric_grid(d->is_signed, in.row->threshold);
+                                                  : mica_symmetric_grid(d->is_signed, 8, in.row->threshold);
         const mica_noise n = mica_density_noise(d, grid);
         in.rounding = d->power > 0.0 ? n.rounding / d->power : 0.0;
         in.clipping = d->power > 0.0 ? n.clipping / d->power : 0.0;
