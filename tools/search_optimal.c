@@ -43,7 +43,7 @@ static void print_front(const mica_optimal_result *r) {
     printf("      cost   not INT8   predicted        real    cosine  float ops\n");
     for (size_t i = 0; i < r->count; ++i) {
         const bool last = i + 1 == r->count;
-        bool shown = r->points[i].was_run || last;
+        bool shown = i == 0 || last || r->points[i].was_run;
         while (next < sizeof costs / sizeof costs[0] && (last || r->points[i + 1].cost > costs[next])) {
             shown = true;
             next++;

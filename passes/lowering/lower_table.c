@@ -15,6 +15,11 @@ static const row rows[] = {
 #include "dialects/ops.def"
 };
 
+bool mica_lower_follows(const mica_op *op) {
+    mica_lower_fn *hook = mica_lower_hook(op);
+    return hook == mica_lower_movement || hook == mica_lower_gather || hook == mica_lower_pad;
+}
+
 mica_lower_fn *mica_lower_hook(const mica_op *op) {
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; ++i) {
         if (strcmp(rows[i].name, op->name) == 0) {

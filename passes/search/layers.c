@@ -163,7 +163,8 @@ static void find_searched(search *s, const mica_noise_result *first) {
     size_t searched = 0;
     for (size_t k = 0; k < net->n_ops; ++k) {
         integer += first->has[k];
-        s->searched[k] = first->has[k] && !is_fixed(s, k) &&
+        const bool follows = net->ops[k].n_edges == 1 && mica_lower_follows(net->ops[k].op);
+        s->searched[k] = first->has[k] && !is_fixed(s, k) && !follows &&
                          (!s->options->transformer || is_transformer_op(net->ops[k].type));
         searched += s->searched[k];
     }
@@ -213,7 +214,7 @@ static void make_problem(search *s) {
         mica_solve_op *op = &s->model.ops[k];
         if (s->searched[k]) {
             op->cost[s->options->float_mode] = 1.0;
-        } else {
+        } else if (s->model.leader[k] == (int32_t)k) {
             /* what is not searched stays as it is */
             op->allowed[s->options->float_mode] = is_fixed(s, k) || !s->noise.has[k];
             op->allowed[MICA_MODE_INT8] = !op->allowed[s->options->float_mode];
@@ -233,7 +234,8 @@ static uint8_t *choose(const search *s, size_t count) {
     }
     for (size_t k = 0; k < n; ++k) {
         const mica_solve_op *op = &s->model.ops[k];
-        modes[k] = (uint8_t)(op->allowed[MICA_MODE_INT8] ? MICA_MODE_INT8 : s->options->float_mode);
+        modes[k] = (uint8_t)(op->allowed[MICA_MODE_INT8] ? MICA_MODE_INT8
+                             : op->allowed[s->options->float_mode] ? s->options->float_mode : MICA_MODE_F32);
     }
     for (size_t i = 0; i < count && i < s->out->count; ++i) {
         modes[s->out->rows[i].op] = (uint8_t)s->options->float_mode;

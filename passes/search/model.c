@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "passes/lowering/lowering.h"
 #include "utils/arena.h"
 
 _Static_assert((int)MICA_MODE_COUNT <= (int)MICA_SOLVE_MODES, "modes fit into the solver's labels");
@@ -38,22 +39,40 @@ static void fill_edge(const mica_noise_result *results, size_t e, const mica_net
     }
 }
 
+static void find_leaders(const mica_net *net, mica_model *out) {
+    for (size_t k = 0; k < net->n_ops; ++k) {
+        const mica_net_op *op = &net->ops[k];
+        out->leader[k] = (int32_t)k;
+        if (op->n_edges == 1 && mica_lower_follows(op->op)) {
+            const int32_t from = net->edges[op->first_edge].from;
+            out->leader[k] = from >= 0 ? out->leader[from] : -1;
+            out->ops[k] = (mica_solve_op){.allowed = {true}};
+        }
+    }
+}
+
 void mica_model_make(const mica_net *net, const mica_noise_result *results, mica_mode always, mica_model *out) {
     out->ops = mica_alloc((net->n_ops + 1) * sizeof *out->ops);
+    out->leader = mica_alloc((net->n_ops + 1) * sizeof *out->leader);
     out->edges = mica_alloc((net->n_edges + 1) * sizeof *out->edges);
     for (size_t k = 0; k < net->n_ops; ++k) {
         fill_op(results, always, k, &out->ops[k]);
     }
+    find_leaders(net, out);
     size_t n = 0;
     for (size_t e = 0; e < net->n_edges; ++e) {
-        const mica_net_edge *edge = &net->edges[e];
-        if (edge->from >= 0) {
-            fill_edge(results, e, edge, &out->edges[n++]);
+        mica_net_edge edge = net->edges[e];
+        edge.from = edge.from >= 0 ? out->leader[edge.from] : -1;
+        if (out->leader[edge.to] != edge.to) {
+            continue;
+        }
+        if (edge.from >= 0) {
+            fill_edge(results, e, &edge, &out->edges[n++]);
             continue;
         }
         for (int m = 0; m < MICA_MODE_COUNT; ++m) { /* network inputs are float */
-            if (out->ops[edge->to].allowed[m] && results[m].edges != NULL) {
-                out->ops[edge->to].noise[m] += results[m].edges[e].nsr;
+            if (out->ops[edge.to].allowed[m] && results[m].edges != NULL) {
+                out->ops[edge.to].noise[m] += results[m].edges[e].nsr;
             }
         }
     }
@@ -63,5 +82,6 @@ void mica_model_make(const mica_net *net, const mica_noise_result *results, mica
 void mica_model_free(mica_model *model) {
     mica_free(model->ops);
     mica_free(model->edges);
+    mica_free(model->leader);
     *model = (mica_model){0};
 }

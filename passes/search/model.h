@@ -5,7 +5,10 @@
 #include "passes/search/noise.h"
 #include "passes/search/solve.h"
 
+/* Ops that have the type of what they read (mica_lower_follows) have one mode, no noise and no cost; their readers'
+ * edges begin at the op that they follow. */
 typedef struct mica_model {
+    int32_t *leader; /* per op: the op that it follows, itself when it follows none, -1: a network input */
     mica_solve_op *ops;
     mica_solve_edge *edges;
     mica_solve_problem problem;

@@ -99,7 +99,7 @@ static void fix_rows(search *s) {
     for (size_t k = 0; k < s->job->net->n_ops; ++k) {
         mica_mode mode;
         mica_solve_op *op = &s->model.ops[k];
-        if (s->options->fixed != NULL && mica_qtable_get(s->options->fixed, s->job->net->ops[k].name, &mode)) {
+        if (s->model.leader[k] == (int32_t)k && s->options->fixed != NULL && mica_qtable_get(s->options->fixed, s->job->net->ops[k].name, &mode)) {
             memset(op->allowed, 0, sizeof op->allowed);
             op->allowed[mode] = true;
         }
@@ -114,14 +114,16 @@ static void make_problem(search *s) {
     fix_rows(s);
     s->could = mica_alloc(net->n_ops + 1);
     for (size_t k = 0; k < net->n_ops; ++k) {
-        s->could[k] = s->noise[MICA_MODE_INT8].has[k];
-        for (int m = 0; m < MICA_MODE_COUNT; ++m) {
+        const bool leads = s->model.leader[k] == (int32_t)k;
+        s->could[k] = s->noise[MICA_MODE_INT8].has[k] && leads;
+        for (int m = 0; m < MICA_MODE_COUNT && leads; ++m) {
             s->model.ops[k].cost[m] = op_cost(&net->ops[k], (mica_mode)m);
         }
     }
     size_t n = 0;
     for (size_t e = 0; e < net->n_edges; ++e) {
-        if (net->edges[e].from < 0) {
+        const int32_t from_op = net->edges[e].from < 0 ? -1 : s->model.leader[net->edges[e].from];
+        if (from_op < 0 || s->model.leader[net->edges[e].to] != net->edges[e].to) {
             continue;
         }
         mica_solve_edge *edge = &s->model.edges[n++];
@@ -133,17 +135,21 @@ static void make_problem(search *s) {
     }
 }
 
-/* INT8 wherever that exists, else the cheapest mode. */
+static mica_mode mode_by_itself(const search *s, size_t k) {
+    return s->could[k] ? MICA_MODE_INT8 : s->job->processor->fallback;
+}
+
+/* What lowering makes of the model without a quantize table; fixed rows are kept. */
 static uint8_t *int8_modes(const search *s) {
     const size_t n = s->job->net->n_ops;
     uint8_t *modes = mica_alloc(n + 1);
     for (size_t k = 0; k < n; ++k) {
         const mica_solve_op *op = &s->model.ops[k];
-        int best = -1;
-        for (int m = MICA_MODE_COUNT; m-- > 0;) {
-            best = op->allowed[m] && (best < 0 || op->cost[m] < op->cost[best]) ? m : best;
+        int mode = (int)mode_by_itself(s, k);
+        for (int m = 0; m < MICA_MODE_COUNT && !op->allowed[mode]; ++m) {
+            mode = op->allowed[m] ? m : mode;
         }
-        modes[k] = (uint8_t)best;
+        modes[k] = (uint8_t)mode;
     }
     return modes;
 }
@@ -169,8 +175,7 @@ static void describe(const search *s, const mica_solve_point *from, mica_optimal
 static mica_qtable *table_of(const search *s, const uint8_t *modes) {
     mica_qtable *table = mica_qtable_create();
     for (size_t k = 0; k < s->job->net->n_ops; ++k) {
-        const mica_mode by_itself = s->could[k] ? MICA_MODE_INT8 : s->job->processor->fallback;
-        if (modes[k] != by_itself) {
+        if (modes[k] != (uint8_t)mode_by_itself(s, k) && s->model.leader[k] == (int32_t)k) {
             mica_qtable_set(table, s->job->net->ops[k].name, (mica_mode)modes[k]);
         }
     }

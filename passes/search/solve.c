@@ -97,12 +97,13 @@ static size_t thin_by(const label_list *from, double step, label_list *to) {
 /* Brings the number of labels below the limit and notes what that may cost. */
 static void thin(solver *s) {
     const size_t most = s->problem->most_labels > 0 ? s->problem->most_labels : MOST_LABELS;
-    double step = cost_range(&s->labels) / (4.0 * (double)most);
+    const double range = cost_range(&s->labels);
+    double step = range / (4.0 * (double)most);
     if (s->labels.len <= most || step <= 0.0) {
         return;
     }
     label_list thinned = {0};
-    while (thin_by(&s->labels, step, &thinned) > most) {
+    while (thin_by(&s->labels, step, &thinned) > most && step < range) { /* one of each state stays */
         step *= 2.0;
     }
     mica_vec_free(&s->labels);

@@ -1,0 +1,331 @@
+/* Noise of single ops, shares of the error and the optimal choice against runs of whole models. */
+#include "test/unit/ir_case.h"
+#include "test/unit/test_utils_dir.h"
+
+#include "dialects/dialects.h"
+#include "ir/weights.h"
+#include "passes/search/explain.h"
+#include "passes/search/layers.h"
+#include "passes/search/optimal.h"
+#include "utils/npy.h"
+#include "utils/prng.h"
+
+#include <math.h>
+
+static mica_error err;
+
+enum { SAMPLES = 8, MOST_OPS = 16 };
+
+/* Two branches that meet, a concat of one of them with the sum, and an alias. */
+static const char NET[] =
+    "func.func @main(%a: tensor<1x4x6x6xf32> loc(\"x\")) -> tensor<1x5xf32> {\n"
+    "  %0 = \"top.Input\"(%a) : (tensor<1x4x6x6xf32>) -> tensor<1x4x6x6xf32> loc(\"x\")\n"
+    "  %1 = \"top.Weight\"() : () -> tensor<8x4x3x3xf32> loc(\"w1\")\n"
+    "  %2 = \"top.Weight\"() : () -> tensor<8xf32> loc(\"b1\")\n"
+    "  %3 = \"top.Conv\"(%0, %1, %2) {kernel_shape = array<i64: 3, 3>, strides = array<i64: 1, 1>, pads = array<i64: 1, "
+    "1, 1, 1>, dilations = array<i64: 1, 1>, group = 1 : i64, do_relu = true, relu_limit = -1.0 : f64} : "
+    "(tensor<1x4x6x6xf32>, tensor<8x4x3x3xf32>, tensor<8xf32>) -> tensor<1x8x6x6xf32> loc(\"c1\")\n"
+    "  %4 = \"top.Weight\"() : () -> tensor<8x1x3x3xf32> loc(\"w2\")\n"
+    "  %5 = \"top.Conv\"(%3, %4, %2) {kernel_shape = array<i64: 3, 3>, strides = array<i64: 1, 1>, pads = array<i64: 1, "
+    "1, 1, 1>, dilations = array<i64: 1, 1>, group = 8 : i64, do_relu = false, relu_limit = -1.0 : f64} : "
+    "(tensor<1x8x6x6xf32>, tensor<8x1x3x3xf32>, tensor<8xf32>) -> tensor<1x8x6x6xf32> loc(\"c2\")\n"
+    "  %6 = \"top.Add\"(%5, %3) : (tensor<1x8x6x6xf32>, tensor<1x8x6x6xf32>) -> tensor<1x8x6x6xf32> loc(\"sum\")\n"
+    "  %7 = \"top.SiLU\"(%6) : (tensor<1x8x6x6xf32>) -> tensor<1x8x6x6xf32> loc(\"swish\")\n"
+    "  %8 = \"top.Reshape\"(%7) {shape = array<i64: 1, 288>} : (tensor<1x8x6x6xf32>) -> tensor<1x288xf32> loc(\"flat\")\n"
+    "  %9 = \"top.Weight\"() : () -> tensor<288x5xf32> loc(\"w3\")\n"
+    "  %10 = \"top.Weight\"() : () -> tensor<5xf32> loc(\"b3\")\n"
+    "  %11 = \"top.MatMul\"(%8, %9, %10) : (tensor<1x288xf32>, tensor<288x5xf32>, tensor<5xf32>) -> tensor<1x5xf32> "
+    "loc(\"y\")\n"
+    "  return %11 : tensor<1x5xf32>\n}\n";
+
+static void set_weight(mica_module *module, mica_prng *prng, const char *name, int rank, const int64_t *dims, float scale) {
+    float data[2048];
+    int64_t count = 1;
+    for (int i = 0; i < rank; ++i) {
+        count *= dims[i];
+    }
+    for (int64_t i = 0; i < count; ++i) {
+        data[i] = scale * mica_prng_normal(prng);
+    }
+    mica_weights_set(module->weights, name, "<f4", rank, dims, data, true);
+}
+
+typedef struct bench {
+    mica_module *module;
+    mica_dataset *dataset;
+    mica_statistics statistics;
+    mica_cali_table *table;
+    mica_lowered *float_model;
+    mica_net net;
+    mica_compare compare;
+    mica_search_job job;
+} bench;
+
+static void open_bench(bench *b, int threads) {
+    mica_prng prng;
+    setup();
+    mica_register_dialects(context);
+    scratch_clear();
+    err.text[0] = '\0';
+    b->module = parse(NET);
+    ck_assert_msg(b->module != NULL, "%s", last_diag);
+    mica_prng_seed(&prng, 5);
+    set_weight(b->module, &prng, "w1", 4, (const int64_t[]){8, 4, 3, 3}, 0.3f);
+    set_weight(b->module, &prng, "b1", 1, (const int64_t[]){8}, 0.1f);
+    set_weight(b->module, &prng, "w2", 4, (const int64_t[]){8, 1, 3, 3}, 0.5f);
+    set_weight(b->module, &prng, "w3", 2, (const int64_t[]){288, 5}, 0.1f);
+    set_weight(b->module, &prng, "b3", 1, (const int64_t[]){5}, 0.1f);
+    for (int i = 0; i < SAMPLES; ++i) {
+        float data[144];
+        const int64_t dims[4] = {1, 4, 6, 6};
+        for (int k = 0; k < 144; ++k) {
+            data[k] = mica_prng_normal(&prng);
+        }
+        char file[32];
+        snprintf(file, sizeof file, "s%02d.npy", i);
+        ck_assert(mica_npy_write(scratch_path(file), "<f4", 4, dims, data, &err) == MICA_OK);
+    }
+    b->dataset = mica_dataset_open(b->module, scratch, NULL, 0, &err);
+    ck_assert_msg(b->dataset != NULL, "%s", err.text);
+    b->statistics = (mica_statistics){0};
+    ck_assert(mica_collect_statistics(b->module, b->dataset, threads, true, &b->statistics, &err) == MICA_OK);
+    b->table = mica_make_table(&b->statistics, mica_method_find("mse"), threads);
+    const mica_lowered_options options = {.keep_all = true};
+    b->float_model = mica_lowered_open(b->module, &options, &err);
+    ck_assert_msg(b->float_model != NULL, "%s", err.text);
+    mica_net_make(b->module, b->float_model->plan, &b->net);
+    ck_assert(mica_compare_make(&b->net, NULL, b->module->arena, &b->compare, &err) == MICA_OK);
+    b->job = (mica_search_job){.module = b->module, .dataset = b->dataset, .samples = SAMPLES,
+                               .processor = mica_processor_find("bm1684x"), .threads = threads, .quiet = true,
+                               .net = &b->net, .compare = &b->compare};
+}
+
+static void close_bench(bench *b) {
+    mica_compare_free(&b->compare);
+    mica_net_free(&b->net);
+    mica_lowered_close(b->float_model);
+    mica_cali_table_destroy(b->table);
+    mica_statistics_free(&b->statistics);
+    mica_dataset_close(b->dataset);
+    mica_module_destroy(b->module);
+    teardown();
+}
+
+static mica_lowered *open_int8(const bench *b, mica_mode mode) {
+    const mica_lowered_options options = {.processor = b->job.processor, .table = b->table, .mode = mode,
+                                          .keep_all = true};
+    mica_lowered *l = mica_lowered_open(b->module, &options, &err);
+    ck_assert_msg(l != NULL, "%s", err.text);
+    return l;
+}
+
+/* A quantize table with one bit per op: 1 stays INT8. */
+static mica_qtable *table_of(const bench *b, unsigned integer, mica_mode mode) {
+    mica_qtable *table = mica_qtable_create();
+    for (size_t k = 0; k < b->net.n_ops; ++k) {
+        if ((integer >> k & 1) == 0) {
+            mica_qtable_set(table, b->net.ops[k].name, mode);
+        }
+    }
+    return table;
+}
+
+static mica_distance run_real(mica_real *real, const bench *b, unsigned integer, mica_mode mode) {
+    mica_distance d;
+    mica_qtable *table = table_of(b, integer, mode);
+    ck_assert_msg(mica_real_run(real, b->table, table, &d, &err) == MICA_OK, "%s", err.text);
+    mica_qtable_destroy(table);
+    return d;
+}
+
+/* The op in its place of a float model, lowered with all others in F32, gives the same. */
+START_TEST(alone_as_in_a_whole_model) {
+    bench b;
+    open_bench(&b, 2);
+    mica_real real;
+    ck_assert(mica_real_open(&b.job, NULL, &real, &err) == MICA_OK);
+    mica_lowered *l = open_int8(&b, MICA_MODE_INT8);
+    const mica_noise_variant variants[2] = {{l, SAMPLES, false}, {l, SAMPLES, true}};
+    mica_noise_result r[2];
+    ck_assert_msg(mica_noise_measure(&b.job, variants, 2, r, &err) == MICA_OK, "%s", err.text);
+    ck_assert_uint_eq(b.net.n_ops, 6);
+    for (size_t k = 0; k < b.net.n_ops; ++k) {
+        ck_assert_msg(r[0].has[k], "%s", b.net.ops[k].name);
+        if (strcmp(b.net.ops[k].name, "flat") == 0) {
+            ck_assert_double_eq(r[1].own[k].nsr, 0.0); /* it only moves, and has the type of what it reads */
+            continue;
+        }
+        const mica_distance d = run_real(&real, &b, 1u << k, MICA_MODE_F32);
+        ck_assert_double_eq_tol(r[0].alone[k].nsr, d.nsr, 1e-4 * d.nsr + 1e-12);
+        ck_assert_double_eq_tol(r[0].alone[k].cosine, d.cosine, 1e-6);
+        /* sum of own noise and that of the inputs, to first order */
+        ck_assert_double_eq_tol(r[1].alone[k].nsr, d.nsr, 0.05 * d.nsr + 1e-12);
+    }
+    mica_noise_free(r, 2);
+    mica_lowered_close(l);
+    mica_real_close(&real);
+    close_bench(&b);
+}
+END_TEST
+
+START_TEST(shares_sum_to_the_error) {
+    bench b;
+    open_bench(&b, 2);
+    mica_real real;
+    ck_assert(mica_real_open(&b.job, NULL, &real, &err) == MICA_OK);
+    mica_lowered *l = open_int8(&b, MICA_MODE_INT8);
+    mica_noise_shares shares;
+    ck_assert(mica_noise_chain(&b.job, l, SAMPLES, &shares, &err) == MICA_OK);
+    const mica_distance d = run_real(&real, &b, ~0u, MICA_MODE_F32);
+    ck_assert_double_eq_tol(shares.nsr, d.nsr, 1e-9 * d.nsr);
+    double sum = 0.0;
+    for (size_t k = 0; k < b.net.n_ops; ++k) {
+        sum += shares.share[k];
+    }
+    ck_assert_double_eq_tol(sum, d.nsr, 1e-4 * d.nsr);
+    ck_assert_double_eq_tol(shares.reached[b.net.n_ops - 1], d.nsr, 1e-4 * d.nsr);
+    mica_noise_shares_free(&shares);
+
+    const mica_explain_options options = {.table = b.table, .statistics = &b.statistics, .method = "mse"};
+    mica_explain e;
+    ck_assert(mica_explain_model(&b.job, &options, &e, &err) == MICA_OK);
+    ck_assert_double_eq_tol(e.share_sum, 100.0, 1.0);
+    mica_strbuf text = {0};
+    mica_explain_text(&e, &text);
+    ck_assert_ptr_nonnull(strstr(mica_strbuf_text(&text), "sum to 100.0 %"));
+    mica_strbuf_free(&text);
+    mica_explain_free(&e);
+    mica_lowered_close(l);
+    mica_real_close(&real);
+    close_bench(&b);
+}
+END_TEST
+
+START_TEST(same_for_any_threads) {
+    mica_distance first[MOST_OPS];
+    double share[MOST_OPS];
+    for (int threads = 1; threads <= 3; ++threads) {
+        bench b;
+        open_bench(&b, threads);
+        mica_lowered *l = open_int8(&b, MICA_MODE_INT8);
+        const mica_noise_variant variant = {l, 5, true};
+        mica_noise_result r;
+        mica_noise_shares s;
+        ck_assert(mica_noise_measure(&b.job, &variant, 1, &r, &err) == MICA_OK);
+        ck_assert(mica_noise_chain(&b.job, l, 5, &s, &err) == MICA_OK);
+        if (threads == 1) {
+            memcpy(first, r.own, b.net.n_ops * sizeof *first);
+            memcpy(share, s.share, b.net.n_ops * sizeof *share);
+        }
+        ck_assert_int_eq(memcmp(first, r.own, b.net.n_ops * sizeof *first), 0);
+        ck_assert_int_eq(memcmp(share, s.share, b.net.n_ops * sizeof *share), 0);
+        mica_noise_free(&r, 1);
+        mica_noise_shares_free(&s);
+        mica_lowered_close(l);
+        close_bench(&b);
+    }
+}
+END_TEST
+
+/* Cost of a choice of INT8 (bit 1) and F16, by the rules of optimal.h. */
+static double cost_of(const bench *b, unsigned integer) {
+    double cost = 0.0;
+    for (size_t k = 0; k < b->net.n_ops; ++k) {
+        const mica_net_op *op = &b->net.ops[k];
+        const double work = op->macs > 0.0 ? op->macs : 8.0 * (double)op->elements;
+        cost += (integer >> k & 1) != 0 ? work : 2.0 * work;
+    }
+    for (size_t e = 0; e < b->net.n_edges; ++e) {
+        const mica_net_edge *edge = &b->net.edges[e];
+        const bool differs = edge->from >= 0 && ((integer >> edge->from ^ integer >> edge->to) & 1) != 0;
+        cost += differs ? 8.0 * (double)edge->elements : 0.0;
+    }
+    return cost;
+}
+
+/* All mixtures really run; the chosen one is within 0.5 dB of the best that the budget allows. */
+START_TEST(optimal_against_all_runs) {
+    bench b;
+    open_bench(&b, 2);
+    mica_real real;
+    ck_assert(mica_real_open(&b.job, NULL, &real, &err) == MICA_OK);
+    const unsigned all = (1u << b.net.n_ops) - 1;
+    const double int8 = cost_of(&b, all);
+    double *nsr = mica_alloc((all + 1) * sizeof *nsr);
+    for (unsigned m = 0; m <= all; ++m) {
+        nsr[m] = run_real(&real, &b, m, MICA_MODE_F16).nsr;
+    }
+    static const double budgets[] = {0.0, 15.0, 40.0, 80.0};
+    for (size_t i = 0; i < 4; ++i) {
+        const mica_optimal_options options = {.table = b.table, .max_cost = budgets[i]};
+        mica_optimal_result r;
+        ck_assert_msg(mica_search_optimal(&real, &options, &r, &err) == MICA_OK, "%s", err.text);
+        double best = INFINITY;
+        for (unsigned m = 0; m <= all; ++m) {
+            best = cost_of(&b, m) <= int8 * (1.0 + budgets[i] / 100.0) * (1.0 + 1e-9) ? fmin(best, nsr[m]) : best;
+        }
+        const mica_optimal_point *p = &r.points[r.chosen];
+        ck_assert_double_le(p->cost, budgets[i] + 1e-6);
+        ck_assert_double_le(mica_nsr_to_db(best) - mica_nsr_to_db(p->real.nsr), 0.5);
+        ck_assert_double_ge(p->nsr, p->bound - 1e-15);
+        ck_assert_uint_le(r.runs, 6);
+        mica_optimal_result_free(&r);
+    }
+    mica_free(nsr);
+    mica_real_close(&real);
+    close_bench(&b);
+}
+END_TEST
+
+/* The least number of float layers that reaches a cosine, as brute force finds it. */
+START_TEST(layers_against_all_runs) {
+    bench b;
+    open_bench(&b, 2);
+    mica_real real;
+    ck_assert(mica_real_open(&b.job, NULL, &real, &err) == MICA_OK);
+    const unsigned all = (1u << b.net.n_ops) - 1;
+    double best[MOST_OPS];
+    for (int i = 0; i < MOST_OPS; ++i) {
+        best[i] = -1.0;
+    }
+    for (unsigned m = 0; m <= all; ++m) {
+        const int floats = (int)b.net.n_ops - __builtin_popcount(m);
+        best[floats] = fmax(best[floats], run_real(&real, &b, m, MICA_MODE_F16).cosine);
+    }
+    const mica_cali_table *table = b.table;
+    const char *method = "mse";
+    for (size_t floats = 1; floats <= 3; ++floats) {
+        /* above what fewer layers can do, within what this many can */
+        const double wanted = best[floats] - 0.2 * (best[floats] - best[floats - 1]);
+        const mica_layers_options options = {.base = table, .tables = &table, .methods = &method, .n_methods = 1,
+                                             .mlir = "net", .float_mode = MICA_MODE_F16, .expected_cos = wanted,
+                                             .max_float = 5};
+        mica_layers_result r;
+        ck_assert_msg(mica_search_layers(&real, &options, &r, &err) == MICA_OK, "%s", err.text);
+        ck_assert(r.reached && r.mixed.cosine >= wanted);
+        ck_assert_uint_le(r.n_float, floats + 1);
+        mica_layers_result_free(&r);
+    }
+    mica_real_close(&real);
+    close_bench(&b);
+}
+END_TEST
+
+int main(void) {
+    Suite *suite = suite_create("search");
+    TCase *cases = tcase_create("search");
+    tcase_set_timeout(cases, 60);
+    tcase_add_test(cases, alone_as_in_a_whole_model);
+    tcase_add_test(cases, shares_sum_to_the_error);
+    tcase_add_test(cases, same_for_any_threads);
+    tcase_add_test(cases, optimal_against_all_runs);
+    tcase_add_test(cases, layers_against_all_runs);
+    suite_add_tcase(suite, cases);
+    scratch_make();
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    scratch_remove();
+    return failed == 0 ? 0 : 1;
+}
