@@ -58,6 +58,11 @@ static json_t *name_of(const char *s) {
     return value != NULL ? value : json_stringn_nocheck("?", 1);
 }
 
+static int append(const char *bytes, size_t n, void *out) {
+    mica_strbuf_appendn(out, bytes, n);
+    return 0;
+}
+
 void mica_explain_json(const mica_explain *e, mica_strbuf *out) {
     json_t *rows = json_array();
     for (size_t i = 0; i < e->count; ++i) {
@@ -70,9 +75,7 @@ void mica_explain_json(const mica_explain *e, mica_strbuf *out) {
     }
     json_t *root = json_pack("{s:f, s:f, s:I, s:o}", "sqnr_db", mica_nsr_to_db(e->nsr), "share_sum_percent", e->share_sum,
                              "samples", (json_int_t)e->samples, "ops", rows);
-    char *text = json_dumps(root, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
-    mica_strbuf_append(out, text);
+    json_dump_callback(root, append, out, JSON_INDENT(1) | JSON_REAL_PRECISION(9));
     mica_strbuf_append(out, "\n");
-    free(text);
     json_decref(root);
 }
