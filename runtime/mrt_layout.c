@@ -57,12 +57,13 @@ int mrt_layout_axis(int rank, int axis) {
     return axis == 1 ? rank - 1 : axis - 1;
 }
 
-mrt_tensor mrt_layout_stored_form(const mrt_tensor *t) {
+mrt_tensor mrt_layout_stored_form(const mrt_derivation *d, int32_t id) {
+    const mrt_tensor *t = mrt_layout_info(d, id);
     mrt_tensor r = *t;
     r.name = "";
     r.data = NULL;
-    r.dtype = t->dtype == MRT_F32 ? MRT_F32 : MRT_U8;
-    r.zero_point = t->zero_point + mrt_layout_offset(t);
+    r.dtype = t->dtype == MRT_F32 || d->plain[id] ? t->dtype : MRT_U8;
+    r.zero_point = t->zero_point + mrt_layout_offset(d, id);
     for (int i = 0; i < t->shape.rank; ++i) {
         r.shape.dims[mrt_layout_axis(t->shape.rank, i)] = t->shape.dims[i];
     }
@@ -83,7 +84,7 @@ static void want_rows(mrt_derivation *d, int32_t id) {
 static int32_t want_last(mrt_derivation *d, int32_t id) {
     if (d->stored[id] < 0) {
         want_rows(d, id); /* an alias, whose root may be channels-last */
-        const mrt_tensor form = mrt_layout_stored_form(mrt_layout_info(d, id));
+        const mrt_tensor form = mrt_layout_stored_form(d, id);
         const mrt_axis_params to_last = {.flag = 1};
         d->stored[id] = mrt_layout_add_tensor(d, &form, MRT_VALUE, -1);
         emit(d, MRT_K_relayout, &to_last, &id, 1, &d->stored[id], 1);
@@ -92,7 +93,7 @@ static int32_t want_last(mrt_derivation *d, int32_t id) {
 }
 
 static int32_t new_last(mrt_derivation *d, int32_t id) {
-    const mrt_tensor form = mrt_layout_stored_form(mrt_layout_info(d, id));
+    const mrt_tensor form = mrt_layout_stored_form(d, id);
     d->stored[id] = mrt_layout_add_tensor(d, &form, MRT_VALUE, id);
     d->row_major[id] = false;
     return d->stored[id];
@@ -248,9 +249,11 @@ mrt_status mrt_layout_derive(const mrt_plan *source, mrt_pool *pool, mrt_plan **
     mrt_derivation d = {.source = source,
                     .plan = mrt_plan_create(),
                     .stored = malloc(room * sizeof d.stored[0]),
-                    .row_major = malloc(room * sizeof d.row_major[0])};
+                    .row_major = malloc(room * sizeof d.row_major[0]),
+                    .plain = malloc(room * sizeof d.plain[0])};
     mrt_status status = MRT_NO_MEMORY;
-    if (d.plan != NULL && d.stored != NULL && d.row_major != NULL) {
+    if (d.plan != NULL && d.stored != NULL && d.row_major != NULL && d.plain != NULL) {
+        mrt_layout_find_plain(&d);
         walk(&d);
         if (!d.failed && keep_layout(&d)) {
             status = mrt_plan_finalize(d.plan, source->keep_all, err);
@@ -259,6 +262,7 @@ mrt_status mrt_layout_derive(const mrt_plan *source, mrt_pool *pool, mrt_plan **
     }
     free(d.stored);
     free(d.row_major);
+    free(d.plain);
     free(d.origin);
     free(d.step_of);
     if (status != MRT_OK) {

@@ -2,8 +2,8 @@
  *
  * An 8-bit tensor between convolutions is kept as uint8 with its channels last: value + offset, where
  * offset is 128 for int8 and 0 for uint8. Kernels see an ordinary uint8 tensor [N, spatial.., C]
- * whose zero point is greater by the offset, so every integer comes out the same. A float tensor keeps
- * its type; only steps whose sums may be in any order (MRT_ORDER_BLAS) begin a float chain.
+ * whose zero point is greater by the offset, so every integer comes out the same. An int8 tensor that is
+ * never negative keeps its type and bytes, which are 0..127 [byte-proof]. A float tensor keeps its type; only steps whose sums may be in any order (MRT_ORDER_BLAS) begin a float chain.
  * Conversions stand only where a kernel without a channels-last form reads or writes. */
 #ifndef MRT_LAYOUT_H
 #define MRT_LAYOUT_H

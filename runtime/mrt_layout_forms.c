@@ -18,12 +18,12 @@ bool mrt_layout_passes(mrt_derivation *d, const mrt_draft *r) {
         in[i] = NULL;
         if (id >= 0) {
             forms[i] = mrt_layout_is_value(d, id)
-                           ? mrt_layout_stored_form(mrt_layout_info(d, id))
+                           ? mrt_layout_stored_form(d, id)
                            : d->plan->tensors[r->in[i]].info; /* as replaced */
             in[i] = &forms[i];
         }
     }
-    *out[0] = mrt_layout_stored_form(mrt_layout_info(d, step->out[0]));
+    *out[0] = mrt_layout_stored_form(d, step->out[0]);
     const mrt_call call = {
         .in = in, .n_in = step->n_in, .out = out, .n_out = 1, .params = r->params};
     return mrt_kernel_find(r->kernel)->check(&call, &scratch, NULL) == MRT_OK;
@@ -61,7 +61,7 @@ static bool move_offset(mrt_derivation *d, mrt_draft *r) {
     const int64_t channels = w->shape.dims[across ? 1 : 0];
     const int64_t depth = mrt_shape_count(&w->shape) / channels;
     const int64_t run = across ? depth / w->shape.dims[0] : depth;
-    const int64_t offset = mrt_layout_offset(mrt_layout_info(d, r->in[0]));
+    const int64_t offset = mrt_layout_offset(d, r->in[0]);
     const int64_t bound = depth * (255 * 128 + 128 * 128);
     bool fits = depth <= MRT_ACC32_DEPTH;
     int32_t *values = malloc((size_t)channels * sizeof values[0]);
@@ -86,7 +86,6 @@ static bool move_offset(mrt_derivation *d, mrt_draft *r) {
 static bool adapt_conv(mrt_derivation *d, mrt_draft *r) {
     mrt_conv_int_params *p = (void *)r->params;
     const mrt_tensor *x = mrt_layout_info(d, r->in[0]);
-    const mrt_tensor *y = mrt_layout_info(d, r->step->out[0]);
     const mrt_tensor *w = mrt_layout_info(d, r->in[1]);
     const bool transposed = r->kernel == MRT_K_deconv_int;
     const bool depthwise = w->shape.dims[1] == 1 && w->shape.dims[0] == x->shape.dims[1];
@@ -94,10 +93,10 @@ static bool adapt_conv(mrt_derivation *d, mrt_draft *r) {
         (!transposed && p->conv.group > 1 && w->shape.dims[1] < 4 && !depthwise)) {
         return false; /* tiles would be nearly empty */
     }
-    p->zero_point_in += mrt_layout_offset(x);
-    p->zero_point_out += mrt_layout_offset(y);
-    p->clamp_min += mrt_layout_offset(y);
-    p->clamp_max += mrt_layout_offset(y);
+    p->zero_point_in += mrt_layout_offset(d, r->step->in[0]);
+    p->zero_point_out += mrt_layout_offset(d, r->step->out[0]);
+    p->clamp_min += mrt_layout_offset(d, r->step->out[0]);
+    p->clamp_max += mrt_layout_offset(d, r->step->out[0]);
     r->kernel = transposed ? MRT_K_deconv_nhwc : MRT_K_conv_nhwc;
     return mrt_layout_passes(d, r) && move_offset(d, r);
 }
@@ -112,11 +111,11 @@ static bool adapt_binary(mrt_derivation *d, mrt_draft *r) {
         b->shape.rank != y->shape.rank) {
         return false;
     }
-    p->zero_point_a += mrt_layout_offset(a);
-    p->zero_point_b += mrt_layout_offset(b);
-    p->zero_point_out += mrt_layout_offset(y);
-    p->clamp_min += mrt_layout_offset(y);
-    p->clamp_max += mrt_layout_offset(y);
+    p->zero_point_a += mrt_layout_offset(d, r->step->in[0]);
+    p->zero_point_b += mrt_layout_offset(d, r->step->in[1]);
+    p->zero_point_out += mrt_layout_offset(d, r->step->out[0]);
+    p->clamp_min += mrt_layout_offset(d, r->step->out[0]);
+    p->clamp_max += mrt_layout_offset(d, r->step->out[0]);
     return mrt_layout_passes(d, r);
 }
 
@@ -145,8 +144,8 @@ static bool adapt_reduce(mrt_derivation *d, mrt_draft *r) {
         axes |= (p->axes >> i & 1) << mrt_layout_axis(x->shape.rank, i);
     }
     p->axes = axes;
-    p->zero_point_in += mrt_layout_offset(x);
-    p->zero_point_out += mrt_layout_offset(y);
+    p->zero_point_in += mrt_layout_offset(d, r->step->in[0]);
+    p->zero_point_out += mrt_layout_offset(d, r->step->out[0]);
     return mrt_layout_passes(d, r);
 }
 
@@ -161,8 +160,8 @@ static bool adapt_pool(mrt_derivation *d, mrt_draft *r) {
     if (p->multiplier == INT32_MIN || x->dtype != y->dtype) {
         return false;
     }
-    p->zero_point_in += mrt_layout_offset(x);
-    p->zero_point_out += mrt_layout_offset(y);
+    p->zero_point_in += mrt_layout_offset(d, r->step->in[0]);
+    p->zero_point_out += mrt_layout_offset(d, r->step->out[0]);
     r->kernel = MRT_K_pool_nhwc;
     return mrt_layout_passes(d, r);
 }
@@ -197,19 +196,19 @@ static bool adapt_slice(mrt_derivation *d, mrt_draft *r) {
 /* The table is indexed by the stored byte and gives the stored byte. */
 static bool adapt_lut(mrt_derivation *d, mrt_draft *r) {
     const mrt_tensor *table = mrt_layout_info(d, r->in[1]);
-    const int flip_in = mrt_layout_offset(mrt_layout_info(d, r->in[0]));
-    const int flip_out = mrt_layout_offset(mrt_layout_info(d, r->step->out[0]));
+    const int flip_in = mrt_layout_offset(d, r->in[0]);
+    const int flip_out = mrt_layout_offset(d, r->step->out[0]);
     uint8_t values[256];
-    if (mrt_layout_is_value(d, r->in[1]) || table->data == NULL || mrt_shape_count(&table->shape) != 256 ||
-        !mrt_layout_is_byte(table)) {
+    if (mrt_layout_is_value(d, r->in[1]) || table->data == NULL ||
+        mrt_shape_count(&table->shape) != 256 || !mrt_layout_is_byte(table)) {
         return false;
     }
     for (int i = 0; i < 256; ++i) {
         values[i] = (uint8_t)(((const uint8_t *)table->data)[i ^ flip_in] ^ flip_out);
     }
     mrt_tensor stored = *table;
-    stored.dtype = MRT_U8;
-    stored.zero_point += mrt_layout_offset(table);
+    stored.dtype = mrt_layout_stored_form(d, r->step->out[0]).dtype;
+    stored.zero_point += flip_out;
     return mrt_layout_replace(d, r, 1, &stored, values, sizeof values);
 }
 

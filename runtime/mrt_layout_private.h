@@ -13,6 +13,7 @@ typedef struct mrt_derivation {
     mrt_plan *plan;
     int32_t *stored;   /* per source tensor: channels-last tensor, or -1 */
     bool *row_major;   /* per source tensor: its own bytes exist by now */
+    bool *plain;       /* per source tensor: int8 that is never negative, stored as it is */
     int32_t *origin;   /* per tensor of the plan; grows with it */
     int32_t *step_of;  /* per step of the plan */
     int32_t room_tensors, room_steps;
@@ -50,8 +51,10 @@ bool mrt_layout_replace(mrt_derivation *d, mrt_draft *r, int i, const mrt_tensor
 /* Adds a tensor; origin as in mrt_layout. */
 int32_t mrt_layout_add_tensor(mrt_derivation *d, const mrt_tensor *t, mrt_tensor_kind kind,
                               int32_t origin);
-/* uint8 or float with channels last. */
-mrt_tensor mrt_layout_stored_form(const mrt_tensor *t);
+/* uint8, float or plain int8 with channels last. */
+mrt_tensor mrt_layout_stored_form(const mrt_derivation *d, int32_t id);
+/* Fills `plain`. */
+void mrt_layout_find_plain(mrt_derivation *d);
 /* Axis of the stored form that a row-major axis becomes. */
 int mrt_layout_axis(int rank, int axis);
 
@@ -65,6 +68,8 @@ static inline bool mrt_layout_is_byte(const mrt_tensor *t) {
     return t->dtype == MRT_I8 || t->dtype == MRT_U8;
 }
 /* What is added to a tensor's integers to store them. */
-static inline int32_t mrt_layout_offset(const mrt_tensor *t) { return t->dtype == MRT_I8 ? 128 : 0; }
+static inline int32_t mrt_layout_offset(const mrt_derivation *d, int32_t id) {
+    return mrt_layout_info(d, id)->dtype == MRT_I8 && !d->plain[id] ? 128 : 0;
+}
 
 #endif

@@ -125,8 +125,8 @@ static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, i
                    .columns = columns};
     b.tile = (mrt_tile){.a_stride = b.a_stride,
                         .run = c->run,
-                        .runs = c->runs,
-                        .quads = c->quads,
+                        .runs = c->isa->proves ? c->runs * c->quads : c->runs,
+                        .quads = c->isa->proves ? 1 : c->quads,
                         .w = w,
                         .w_stride = c->block_bytes,
                         .c = sums};

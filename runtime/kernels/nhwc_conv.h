@@ -1,7 +1,8 @@
 /* Channels-last convolution: what is worked out once per plan, and used by every run.
  *
- * x is uint8 or float [batch, spatial.., channels]; y the same. Padding of integers is written out into a
- * copy of x with the zero point [pad-zero-point]; without padding x itself is read. Tiles that take
+ * x is uint8, int8 that is never negative, or float [batch, spatial.., channels]; y the same. Padding
+ * of integers is written out into a copy of x with the zero point [pad-zero-point]; without padding x
+ * itself is read. Tiles that take
  * long runs and many rows at once may read gathered windows instead. Floats are copied window by
  * window (nhwc_rows_f32.c) or, depthwise, not at all. A line is a row of output positions
  * whose windows lie at one distance; a window is a list of runs of consecutive bytes. */
@@ -13,6 +14,7 @@
 
 typedef struct mrt_nhwc_conv {
     mrt_conv_plan plan;
+    int32_t most;                      /* largest element of x, of integers: 127 or 255 */
     const mrt_tile_isa *isa;           /* of integers, else NULL */
     const mrt_tile_f32_isa *float_isa; /* of floats, else NULL */
     size_t x_element, element; /* bytes of an element of x and y; of the array that windows read */
@@ -33,7 +35,7 @@ typedef struct mrt_nhwc_conv {
     int64_t blocks;            /* of MRT_TILE_BLOCK columns per group; depthwise: of channels */
     size_t block_bytes;
     int64_t columns;           /* per group in the arrays below, filled up to whole blocks */
-    const int64_t *run;        /* [runs], depthwise: [taps filled up to groups of 4] */
+    const int64_t *run;        /* [runs], with proofs [runs * quads], depthwise: [taps filled up] */
     const int32_t *base, *multiplier, *shift; /* [group][columns]; NULL for floats */
     const float *bias;         /* [group][columns]; NULL for integers */
     const void *w;             /* [group][blocks] */
@@ -51,8 +53,8 @@ typedef struct mrt_nhwc_constants {
     const float *bias;                        /* of floats, may be NULL */
 } mrt_nhwc_constants;
 
-/* Checks a call on stored tensors and fills the plan. */
-mrt_status mrt_nhwc_plan(const mrt_call *call, bool transposed, mrt_conv_plan *plan, mrt_error *err);
+/* Checks a call on stored tensors and fills plan and most. */
+mrt_status mrt_nhwc_plan(const mrt_call *call, bool transposed, mrt_nhwc_conv *c, mrt_error *err);
 /* True when int32 sums hold [acc-bound]. */
 bool mrt_nhwc_sums_fit(const mrt_conv_plan *p, const mrt_tensor *bias);
 /* Works out everything between `plan` and the constants; false when sizes overflow. `gathers` says

@@ -84,8 +84,9 @@ static int64_t phase_count(const mrt_conv_plan *p) {
 }
 
 mrt_status mrt_deconv_nhwc_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
-    mrt_conv_plan p;
-    MRT_TRY(mrt_nhwc_plan(call, true, &p, err));
+    mrt_nhwc_conv whole = {0};
+    MRT_TRY(mrt_nhwc_plan(call, true, &whole, err));
+    const mrt_conv_plan p = whole.plan;
     bool fits = p.group == 1;
     for (int i = 0; i < 3; ++i) {
         fits = fits && p.insert[i] <= 4 && p.insert[i] <= p.kernel[i] && p.dilation[i] == 1;
@@ -98,7 +99,7 @@ mrt_status mrt_deconv_nhwc_check(const mrt_call *call, size_t *out_scratch, mrt_
     }
     *out_scratch = 0;
     for (int64_t i = 0; i < phase_count(&p); ++i) {
-        mrt_nhwc_conv c = {0};
+        mrt_nhwc_conv c = {.most = whole.most};
         axis_phase a[3];
         if (make_phase(&p, i, &c, a)) {
             *out_scratch = c.copy_bytes; /* the same for all */
@@ -138,8 +139,9 @@ static void phase_constants(const mrt_call *call, const mrt_conv_plan *p, const 
 
 size_t mrt_deconv_nhwc_pack(const mrt_call *call, void *packed) {
     const mrt_conv_int_params *params = call->params;
-    deconv d = {0};
-    const mrt_status status = mrt_nhwc_plan(call, true, &d.plan, NULL);
+    mrt_nhwc_conv whole = {0};
+    const mrt_status status = mrt_nhwc_plan(call, true, &whole, NULL);
+    deconv d = {.plan = whole.plan};
     const mrt_conv_plan *p = &d.plan;
     assert(status == MRT_OK);
     (void)status;
@@ -147,7 +149,8 @@ size_t mrt_deconv_nhwc_pack(const mrt_call *call, void *packed) {
     int8_t *weights = packed ? malloc((size_t)(p->depth * p->out_channels)) : NULL;
     int32_t *bias = packed ? malloc((size_t)p->out_channels * sizeof bias[0]) : NULL;
     for (int64_t i = 0; i < phase_count(p); ++i) {
-        mrt_nhwc_conv c = {.zero_point = (int32_t)params->zero_point_out,
+        mrt_nhwc_conv c = {.most = whole.most,
+                           .zero_point = (int32_t)params->zero_point_out,
                            .low = (int32_t)params->clamp_min,
                            .high = (int32_t)params->clamp_max};
         axis_phase a[3];

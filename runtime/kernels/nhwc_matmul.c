@@ -49,6 +49,7 @@ static bool make_conv(const mrt_call *call, mrt_nhwc_conv *c) {
     c->zero_point = (int32_t)p->zero_point_out;
     c->low = (int32_t)p->clamp_min;
     c->high = (int32_t)p->clamp_max;
+    c->most = UINT8_MAX;
     if (!mrt_nhwc_geometry(c, false)) {
         return false;
     }

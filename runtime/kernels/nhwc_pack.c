@@ -3,6 +3,7 @@
 
 #include "runtime/kernels/int_util.h"
 #include "runtime/kernels/kernels.h"
+#include "runtime/kernels/tile_proof.h"
 
 #include <string.h>
 
@@ -19,10 +20,15 @@ mrt_tensor mrt_nhwc_channels_first(const mrt_tensor *t) {
     return r;
 }
 
-mrt_status mrt_nhwc_plan(const mrt_call *call, bool transposed, mrt_conv_plan *plan,
+mrt_status mrt_nhwc_plan(const mrt_call *call, bool transposed, mrt_nhwc_conv *c,
                          mrt_error *err) {
-    MRT_TRY(mrt_check_dtype(mrt_in(call, 0), "x", MRT_U8, err));
-    MRT_TRY(mrt_check_dtype(mrt_out(call, 0), "y", MRT_U8, err));
+    const mrt_conv_int_params *p = call->params;
+    mrt_conv_plan *plan = &c->plan;
+    MRT_TRY(mrt_check_dtype2(mrt_in(call, 0), "x", MRT_I8, MRT_U8, err));
+    MRT_TRY(mrt_check_dtype2(mrt_out(call, 0), "y", MRT_I8, MRT_U8, err));
+    MRT_TRY(mrt_check_param(p->zero_point_in, "zero_point_in", 0, 255, err));
+    MRT_TRY(mrt_check_param(p->clamp_min, "clamp_min", 0, 255, err));
+    c->most = call->in[0]->dtype == MRT_I8 ? INT8_MAX : UINT8_MAX;
     const mrt_tensor x = mrt_nhwc_channels_first(call->in[0]);
     mrt_tensor y = mrt_nhwc_channels_first(call->out[0]);
     const mrt_tensor *in[5] = {&x, call->in[1], call->in[2], call->in[3], call->in[4]};
@@ -45,6 +51,7 @@ static void choose_row(mrt_nhwc_conv *c) {
     const mrt_conv_plan *p = &c->plan;
     const bool may_gather = c->gathers;
     c->isa = mrt_tile_isa_select();
+    c->isa = c->isa->bytes ? c->isa->bytes : c->isa;
     c->gathers = false;
     if (!c->isa->small) {
         return;
@@ -129,6 +136,8 @@ static void set_windows(mrt_nhwc_conv *c) {
         c->block_bytes = c->isa ? (size_t)(c->quads * 4) * mrt_tile_element(c->isa)
                                 : (size_t)p->taps * sizeof(float);
         c->block_bytes *= MRT_DEPTHWISE_BLOCK;
+        c->block_bytes = c->isa ? mrt_tile_with_head(c->isa, c->quads, c->block_bytes)
+                                : c->block_bytes;
         return;
     }
     const bool merged = has_merged_runs(p);
@@ -150,6 +159,11 @@ static void set_windows(mrt_nhwc_conv *c) {
                             : (size_t)(c->runs * run) * MRT_TILE_BLOCK * sizeof(float);
 }
 
+/* What a run is cut into: rows with proofs take single quads. */
+static int64_t run_parts(const mrt_nhwc_conv *c) {
+    return c->isa && c->isa->proves && !c->plan.depthwise ? c->quads : 1;
+}
+
 /* Byte offsets of the parts of packed memory. */
 typedef struct pack_memory {
     size_t run, base, multiplier, shift, w, total;
@@ -158,7 +172,7 @@ typedef struct pack_memory {
 static bool memory_layout(const mrt_nhwc_conv *c, pack_memory *m) {
     const mrt_conv_plan *p = &c->plan;
     const int64_t groups = p->depthwise ? 1 : p->group;
-    const size_t runs = (size_t)(p->depthwise ? c->quads * 4 : c->runs);
+    const size_t runs = (size_t)(p->depthwise ? c->quads * 4 : c->runs * run_parts(c));
     const size_t columns = mrt_align64((size_t)(groups * c->columns) * sizeof(int32_t));
     size_t weights = 0;
     m->run = mrt_align64(sizeof(mrt_nhwc_conv));
@@ -203,7 +217,7 @@ bool mrt_nhwc_sums_fit(const mrt_conv_plan *p, const mrt_tensor *bias) {
 
 mrt_status mrt_conv_nhwc_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
     mrt_nhwc_conv c = {.gathers = true};
-    MRT_TRY(mrt_nhwc_plan(call, false, &c.plan, err));
+    MRT_TRY(mrt_nhwc_plan(call, false, &c, err));
     if (!call->in[1]->data || !mrt_nhwc_sums_fit(&c.plan, call->in[2]) || !call->in[3]->data) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'w': not a constant whose sums fit 32 bits");
     }
@@ -317,6 +331,27 @@ static bool has_whole_quads(const mrt_nhwc_conv *c) {
     return c->isa && !c->plan.depthwise && c->plan.group_in % 4 == 0 && little_endian;
 }
 
+static int64_t quads_of(const mrt_nhwc_conv *c) {
+    return c->plan.depthwise ? c->quads : c->runs * c->quads;
+}
+
+/* Lists and masks of a packed block, whose columns have their bases at `at`. */
+static void prove_block(const mrt_nhwc_conv *c, char *memory, int64_t at) {
+    if (!c->isa || !c->isa->proves) {
+        return;
+    }
+    const int64_t quads = quads_of(c);
+    const size_t head = mrt_tile_head(c->isa, quads);
+    int8_t *w = (int8_t *)memory + head;
+    uint8_t *masks = (uint8_t *)w + (c->block_bytes - head) / 2;
+    int32_t *base = (int32_t *)(uintptr_t)c->base + at; /* of this pack alone */
+    if (c->plan.depthwise) {
+        mrt_tile_prove_depthwise(c->most, w, quads, masks, (uint8_t *)memory, base);
+    } else {
+        mrt_tile_prove(c->most, w, quads, masks, (mrt_tile_lists *)(void *)memory, base);
+    }
+}
+
 typedef struct pack_job {
     const mrt_nhwc_conv *conv;
     const mrt_nhwc_constants *from;
@@ -334,11 +369,14 @@ static void pack_block(void *context, int64_t index) {
         mrt_winograd_pack(c, job->from->weights, index, job->out);
         return;
     }
-    char *block = job->out + (size_t)index * c->block_bytes;
-    memset(block, 0, c->block_bytes);
+    const int64_t at = index / c->blocks * c->columns + first;
+    char *memory = job->out + (size_t)index * c->block_bytes;
+    char *block = memory + (c->isa ? mrt_tile_head(c->isa, quads_of(c)) : 0);
+    memset(memory, 0, c->block_bytes);
     if (has_whole_quads(c)) {
         pack_quads(c, job->from->weights, index / c->blocks * channels + first,
                    mrt_min64(width, channels - first), (uint32_t *)(void *)block);
+        prove_block(c, memory, at);
         return;
     }
     for (int64_t i = first; i < mrt_min64(first + width, channels); ++i) {
@@ -349,6 +387,7 @@ static void pack_block(void *context, int64_t index) {
             pack_column(c, job->from, oc, block);
         }
     }
+    prove_block(c, memory, at);
 }
 
 /* True when the short form of the requantization gives the same integers. */
@@ -410,8 +449,9 @@ size_t mrt_nhwc_pack(const mrt_nhwc_conv *conv, const mrt_nhwc_constants *from, 
     int64_t *run = (int64_t *)(void *)(memory + m.run);
     memset(packed, 0, m.w);
     const int64_t step = p->depthwise ? 1 : p->taps / c.runs;
-    for (int64_t i = 0; i < c.runs; ++i) {
-        run[i] = tap_offset(&c, i * step);
+    const int64_t parts = run_parts(&c);
+    for (int64_t i = 0; i < c.runs * parts; ++i) {
+        run[i] = tap_offset(&c, i / parts * step) + i % parts * 4;
     }
     c.run = run;
     pack_vectors(&c, &m, from, memory);
@@ -428,7 +468,7 @@ size_t mrt_conv_nhwc_pack(const mrt_call *call, void *packed) {
                        .zero_point = (int32_t)params->zero_point_out,
                        .low = (int32_t)params->clamp_min,
                        .high = (int32_t)params->clamp_max};
-    const mrt_status status = mrt_nhwc_plan(call, false, &c.plan, NULL);
+    const mrt_status status = mrt_nhwc_plan(call, false, &c, NULL);
     const bool fits = mrt_nhwc_geometry(&c, false);
     assert(status == MRT_OK && fits);
     (void)status, (void)fits;

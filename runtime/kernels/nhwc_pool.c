@@ -53,7 +53,9 @@ static mrt_status make_job(const mrt_call *call, pool_job *job, mrt_error *err) 
     MRT_TRY(mrt_check_param(p->spatial, "spatial", 1, MRT_MAX_SPATIAL, err));
     const int rank = (int)p->spatial + 2;
     const int skip = 3 - (int)p->spatial;
-    MRT_TRY(mrt_check_dtype2(x, "x", MRT_U8, MRT_F32, err));
+    if (mrt_in(call, 0) && x->dtype != MRT_I8) { /* plain: never negative */
+        MRT_TRY(mrt_check_dtype2(x, "x", MRT_U8, MRT_F32, err));
+    }
     MRT_TRY(mrt_check_rank(x, "x", rank, rank, err));
     MRT_TRY(mrt_check_same_dtype(y, "y", x, "x", err));
     MRT_TRY(mrt_check_rank(y, "y", rank, rank, err));
@@ -260,12 +262,13 @@ void mrt_pool_nhwc_run(const mrt_call *call) {
         job.shift[i] = (int32_t)p->shift;
     }
     job.end = (mrt_tile_end){.base = job.base, .multiplier = job.multiplier, .shift = job.shift,
-                             .zero_point = (int32_t)p->zero_point_out, .low = 0, .high = 255,
+                             .zero_point = (int32_t)p->zero_point_out,
+                             .low = 0, .high = y->dtype == MRT_I8 ? 127 : 255,
                              .narrow = p->shift >= 32};
     if (!job.is_float && p->mode == MRT_POOL_AVG && p->act == MRT_ACT_RELU) {
         if (p->act_limit >= 0.0) {
             job.end.high = mrt_quantize_value(p->act_limit, y->scale, (int32_t)p->zero_point_out,
-                                              0, 255);
+                                              0, job.end.high);
         }
         job.end.low = (int32_t)p->zero_point_out;
     }

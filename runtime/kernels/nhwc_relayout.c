@@ -1,5 +1,5 @@
-/* relayout: between row-major [N, C, spatial] of int8 or uint8 and channels-last uint8, or of float on
- * both sides (mrt_layout.h). */
+/* relayout: between row-major [N, C, spatial] of int8 or uint8 and channels-last uint8, or of plain int8
+ * or float on both sides (mrt_layout.h). */
 #include "runtime/kernels/kernel_util.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/kernels/move_transpose.h"
@@ -22,6 +22,8 @@ static mrt_status check_form(const mrt_tensor *first, const mrt_tensor *last, mr
     const int32_t rank = first->shape.rank;
     if (last->dtype == MRT_F32) {
         MRT_TRY(mrt_check_dtype(first, "row-major", MRT_F32, err));
+    } else if (last->dtype == MRT_I8) {
+        MRT_TRY(mrt_check_dtype(first, "row-major", MRT_I8, err));
     } else {
         MRT_TRY(mrt_check_dtype2(first, "row-major", MRT_I8, MRT_U8, err));
         MRT_TRY(mrt_check_dtype(last, "channels-last", MRT_U8, err));
@@ -106,7 +108,7 @@ void mrt_relayout_run(const mrt_call *call) {
     relayout_job job = {.x = call->in[0]->data, .y = call->out[0]->data, .to_last = p->flag != 0};
     const int64_t count = mrt_shape_count(&first->shape);
     job.element = (int64_t)mrt_dtype_bytes(first->dtype);
-    job.flip = first->dtype == MRT_I8 ? 0x80 : 0;
+    job.flip = call->in[0]->dtype != call->out[0]->dtype ? 0x80 : 0;
     job.channels = first->shape.rank >= 3 ? first->shape.dims[1] : 1;
     if (count == 0) {
         return;

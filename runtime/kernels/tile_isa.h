@@ -11,6 +11,8 @@
  * Columns come in blocks of MRT_TILE_BLOCK. A packed block holds, run after run,
  *   MRT_TILE_U8    int8  [quads][MRT_TILE_BLOCK][4]      A is read as bytes
  *   MRT_TILE_I16   int16 [2 * quads][MRT_TILE_BLOCK][2]  A is read as int16 (values 0..255)
+ * Blocks of a row with proofs have lists before the weights and masks behind, see tile_proof.h; its
+ * runs are single quads.
  * A rows lie a_stride bytes apart; what is read behind a run, where it is filled up, meets zero
  * weights. */
 #ifndef MRT_TILE_ISA_H
@@ -21,6 +23,8 @@
 #include <stdint.h>
 
 #define MRT_TILE_BLOCK 16
+/* Quads of a list of a row with proofs: with four counts they fill a cache line. */
+#define MRT_TILE_PART 60
 /* Most blocks and rows of one tile call, and most quads of a unit, of any row of the table. */
 #define MRT_TILE_BLOCKS 2
 #define MRT_TILE_ROWS 32
@@ -90,6 +94,8 @@ typedef struct mrt_tile_isa {
     int unit;        /* quads */
     /* The row for what this one's unit does not suit: short runs, few rows, depthwise; or NULL. */
     const struct mrt_tile_isa *small;
+    bool proves;     /* blocks as in tile_proof.h; layout MRT_TILE_U8 */
+    const struct mrt_tile_isa *bytes; /* row with proofs, for constant weights, or NULL */
     int blocks;      /* blocks of a tile call, at most MRT_TILE_BLOCKS */
     int heights[8];  /* row counts that tile takes, falling, ends with 1 and 0 */
     /* Around calls of tile on one thread; NULL when there is nothing to do. */
@@ -138,23 +144,34 @@ static inline void mrt_tile_leave(const mrt_tile_isa *isa) {
     }
 }
 
-/* Quads of a run of `depth`; bytes of an element of A, of a packed block of `runs` runs of `quads`. */
+/* Quads of a run of `depth`; bytes of an element of A; of lists before the weights of a block of
+ * `quads` quads (or depthwise groups), and of the whole block with `weights` bytes of them. */
 static inline int64_t mrt_tile_quads(const mrt_tile_isa *isa, int64_t depth) {
     return (depth + 4 * isa->unit - 1) / (4 * isa->unit) * isa->unit;
 }
 static inline size_t mrt_tile_element(const mrt_tile_isa *isa) {
     return isa->layout == MRT_TILE_I16 ? 2 : 1;
 }
-static inline size_t mrt_tile_block_bytes(const mrt_tile_isa *isa, int64_t runs, int64_t quads) {
-    return (size_t)(runs * quads) * 4 * MRT_TILE_BLOCK * mrt_tile_element(isa);
+static inline size_t mrt_tile_head(const mrt_tile_isa *isa, int64_t quads) {
+    return isa->proves ? ((size_t)quads + MRT_TILE_PART - 1) / MRT_TILE_PART * 64 : 0;
 }
-/* Index in packed depthwise weights of tap t and channel c of one block. */
+static inline size_t mrt_tile_with_head(const mrt_tile_isa *isa, int64_t quads, size_t weights) {
+    return mrt_tile_head(isa, quads) + (isa->proves ? 2 * weights : weights);
+}
+static inline size_t mrt_tile_block_bytes(const mrt_tile_isa *isa, int64_t runs, int64_t quads) {
+    const size_t weights = (size_t)(runs * quads) * 4 * MRT_TILE_BLOCK * mrt_tile_element(isa);
+    return mrt_tile_with_head(isa, runs * quads, weights);
+}
+/* Index in packed depthwise weights of tap t and channel c of one block; for MRT_TILE_U8. */
+static inline size_t mrt_tile_depthwise_byte(int64_t t, int64_t c) {
+    const int64_t place = c % 16 / 4 * 16 + c / 16 * 4 + c % 4;
+    return (size_t)(t / 4 * 4 * MRT_DEPTHWISE_BLOCK + place * 4 + t % 4);
+}
 static inline size_t mrt_tile_depthwise_index(const mrt_tile_isa *isa, int64_t t, int64_t c) {
     if (isa->layout == MRT_TILE_I16) {
         return (size_t)(t / 2 * 2 * MRT_DEPTHWISE_BLOCK + c * 2 + t % 2);
     }
-    const int64_t place = c % 16 / 4 * 16 + c / 16 * 4 + c % 4;
-    return (size_t)(t / 4 * 4 * MRT_DEPTHWISE_BLOCK + place * 4 + t % 4);
+    return mrt_tile_depthwise_byte(t, c);
 }
 
 /* For tests on any machine; see tile_isa_emulated.c. */
@@ -167,6 +184,9 @@ extern const mrt_tile_isa mrt_tile_isa_avx2;
 extern const mrt_tile_isa mrt_tile_isa_avx512;
 extern const mrt_tile_isa mrt_tile_isa_vnni;
 extern const mrt_tile_isa mrt_tile_isa_amx;
+/* What `bytes` names in the rows without VNNI. */
+extern const mrt_tile_isa mrt_tile_isa_avx2_bytes;
+extern const mrt_tile_isa mrt_tile_isa_avx512_bytes;
 /* Entries of these rows. */
 void mrt_tile_avx2_add(const mrt_tile_add *t, const uint8_t *a, const uint8_t *b, uint8_t *y,
                        int64_t count);

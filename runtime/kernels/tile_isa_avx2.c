@@ -1,5 +1,6 @@
-/* AVX2 row: int16 pairs (vpmaddwd), exact for every input. */
+/* AVX2 rows: int16 pairs (vpmaddwd), and bytes where weights allow it (vpmaddubsw). Both exact. */
 #include "runtime/kernels/tile_isa.h"
+#include "runtime/kernels/tile_proof.h"
 
 #ifdef MRT_TILE_X86
 
@@ -53,6 +54,36 @@ TARGET static void tile(const mrt_tile *t, int rows, int blocks) {
     case 4: tile_rows(t, 4); break;
     case 2: tile_rows(t, 2); break;
     default: tile_rows(t, 1); break;
+    }
+}
+
+#define V __m256i
+#define REGS 2
+#define HEAD(quads) mrt_tile_head(&mrt_tile_isa_avx2_bytes, quads)
+#define ZERO _mm256_setzero_si256()
+#define LOAD(p) load(p)
+#define STORE(p, v) _mm256_storeu_si256((__m256i *)(p), v)
+#define BROADCAST(p) broadcast32(p)
+#define SET16(v) _mm256_set1_epi16(v)
+#define ADD32(a, b) _mm256_add_epi32(a, b)
+#define ADD16(a, b) _mm256_add_epi16(a, b)
+#define MADD16(a, b) _mm256_madd_epi16(a, b)
+#define MADD8(a, b) _mm256_maddubs_epi16(a, b)
+#define XOR(a, b) _mm256_xor_si256(a, b)
+#define SHIFT_LEFT16(a, n) _mm256_slli_epi16(a, n)
+#define SHIFT_RIGHT16(a, n) _mm256_srli_epi16(a, n)
+#define SHIFT_RIGHT_SIGNED16(a, n) _mm256_srai_epi16(a, n)
+#include "runtime/kernels/tile_bytes.inc"
+
+TARGET static void tile_bytes(const mrt_tile *t, int rows, int blocks) {
+    for (int b = 0; b < blocks; ++b) {
+        const char *w = (const char *)t->w + (size_t)b * t->w_stride;
+        int32_t *c = t->c + b * MRT_TILE_BLOCK;
+        switch (rows) {
+        case 4: tile_bytes_rows(t, w, c, 4); break;
+        case 2: tile_bytes_rows(t, w, c, 2); break;
+        default: tile_bytes_rows(t, w, c, 1); break;
+        }
     }
 }
 
@@ -153,6 +184,51 @@ TARGET static void depthwise(const mrt_tile_depthwise *d, int32_t *acc) {
     }
 }
 
+/* Four taps of each of 32 channels: lane j of register i holds channels 16 * j + 4 * i. */
+typedef struct taps256 {
+    __m256i x[4];
+} taps256;
+TARGET_INLINE taps256 load_taps(const uint8_t *x, const int64_t *tap) {
+    const __m256i x0 = load(x + tap[0]), x1 = load(x + tap[1]);
+    const __m256i x2 = load(x + tap[2]), x3 = load(x + tap[3]);
+    const __m256i low01 = _mm256_unpacklo_epi8(x0, x1);
+    const __m256i high01 = _mm256_unpackhi_epi8(x0, x1);
+    const __m256i low23 = _mm256_unpacklo_epi8(x2, x3);
+    const __m256i high23 = _mm256_unpackhi_epi8(x2, x3);
+    return (taps256){
+        {_mm256_unpacklo_epi16(low01, low23), _mm256_unpackhi_epi16(low01, low23),
+         _mm256_unpacklo_epi16(high01, high23), _mm256_unpackhi_epi16(high01, high23)}};
+}
+
+/* Those lanes in channel order. */
+TARGET_INLINE void store_lanes(int32_t *acc, const __m256i sum[4]) {
+    for (int i = 0; i < 4; i += 2) {
+        STORE(acc + 4 * i, _mm256_permute2x128_si256(sum[i], sum[i + 1], 0x20));
+        STORE(acc + 4 * i + 16, _mm256_permute2x128_si256(sum[i], sum[i + 1], 0x31));
+    }
+}
+
+TARGET static void depthwise_bytes(const mrt_tile_depthwise *d, int32_t *acc) {
+    const uint8_t *need = d->w;
+    const size_t masks = (size_t)d->groups * 4 * MRT_DEPTHWISE_BLOCK;
+    for (int c = 0; c < MRT_DEPTHWISE_BLOCK; c += 32) {
+        const char *w = (const char *)d->w + HEAD(d->groups) + c;
+        __m256i sum[4] = {_mm256_setzero_si256()};
+        sum[1] = sum[2] = sum[3] = sum[0];
+        for (int g = 0; g < d->groups; ++g, w += 4 * MRT_DEPTHWISE_BLOCK) {
+            const taps256 taps = load_taps(d->x + c, d->tap + 4 * g);
+            for (int i = 0; i < 4; ++i) {
+                const __m256i v = load(w + 64 * i);
+                const __m256i x = XOR(taps.x[i], load(w + masks + 64 * i));
+                sum[i] = (need[g] & MRT_NEED_WIDE) != 0
+                             ? add_wide(sum[i], x, v)
+                             : add_pairs(sum[i], MADD8(x, v));
+            }
+        }
+        store_lanes(acc + c, sum);
+    }
+}
+
 TARGET_INLINE __m256i sum8(const mrt_tile_sum *s, const int32_t *a, const int32_t *b) {
     const __m256i ma = _mm256_set1_epi64x(s->multiplier_a);
     const __m256i mb = _mm256_set1_epi64x(s->multiplier_b);
@@ -181,11 +257,28 @@ TARGET static void sum(const mrt_tile_sum *s, const int32_t *a, const int32_t *b
     mrt_tile_scalar_sum(s, a + i, b + i, y + i, count - i);
 }
 
+const mrt_tile_isa mrt_tile_isa_avx2_bytes = {
+    .name = "avx2",
+    .features = MRT_TILE_AVX2,
+    .layout = MRT_TILE_U8,
+    .unit = 1,
+    .proves = true,
+    .blocks = 1,
+    .heights = {4, 2, 1, 0},
+    .tile = tile_bytes,
+    .finish = finish,
+    .depthwise = depthwise_bytes,
+    .sum = sum,
+    .add = mrt_tile_avx2_add,
+    .lut = mrt_tile_avx2_lut,
+};
+
 const mrt_tile_isa mrt_tile_isa_avx2 = {
     .name = "avx2",
     .features = MRT_TILE_AVX2,
     .layout = MRT_TILE_I16,
     .unit = 1,
+    .bytes = &mrt_tile_isa_avx2_bytes,
     .blocks = 1,
     .heights = {6, 4, 2, 1, 0},
     .tile = tile,

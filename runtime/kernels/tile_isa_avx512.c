@@ -1,5 +1,7 @@
-/* AVX-512 rows: int16 pairs (vpmaddwd), and bytes on processors with VNNI (vpdpbusd). Both exact. */
+/* AVX-512 rows: int16 pairs (vpmaddwd); bytes on processors with VNNI (vpdpbusd), and without
+ * (vpmaddubsw where weights allow it). All exact. */
 #include "runtime/kernels/tile_isa.h"
+#include "runtime/kernels/tile_proof.h"
 
 #ifdef MRT_TILE_X86
 
@@ -79,6 +81,38 @@ TARGET_INLINE __m512i dot_i16(__m512i sum, __m512i a, __m512i w) {
 
 DEFINE_TILE(tile_u8, VNNI, dot_u8, 1)
 DEFINE_TILE(tile_i16, TARGET, dot_i16, 2)
+
+#define V __m512i
+#define REGS 1
+#define HEAD(quads) mrt_tile_head(&mrt_tile_isa_avx512_bytes, quads)
+#define ZERO _mm512_setzero_si512()
+#define LOAD(p) _mm512_loadu_si512(p)
+#define STORE(p, v) _mm512_storeu_si512(p, v)
+#define BROADCAST(p) broadcast32(p)
+#define SET16(v) _mm512_set1_epi16(v)
+#define ADD32(a, b) _mm512_add_epi32(a, b)
+#define ADD16(a, b) _mm512_add_epi16(a, b)
+#define MADD16(a, b) _mm512_madd_epi16(a, b)
+#define MADD8(a, b) _mm512_maddubs_epi16(a, b)
+#define XOR(a, b) _mm512_xor_si512(a, b)
+#define SHIFT_LEFT16(a, n) _mm512_slli_epi16(a, n)
+#define SHIFT_RIGHT16(a, n) _mm512_srli_epi16(a, n)
+#define SHIFT_RIGHT_SIGNED16(a, n) _mm512_srai_epi16(a, n)
+#include "runtime/kernels/tile_bytes.inc"
+
+TARGET static void tile_bytes(const mrt_tile *t, int rows, int blocks) {
+    for (int b = 0; b < blocks; ++b) {
+        const char *w = (const char *)t->w + (size_t)b * t->w_stride;
+        int32_t *c = t->c + b * MRT_TILE_BLOCK;
+        switch (rows) {
+        case 14: tile_bytes_rows(t, w, c, 14); break;
+        case 7: tile_bytes_rows(t, w, c, 7); break;
+        case 4: tile_bytes_rows(t, w, c, 4); break;
+        case 2: tile_bytes_rows(t, w, c, 2); break;
+        default: tile_bytes_rows(t, w, c, 1); break;
+        }
+    }
+}
 
 /* Parameters of 16 columns in the two halves that 64-bit products need. */
 typedef struct end16 {
@@ -177,25 +211,51 @@ TARGET_INLINE void store_lanes(int32_t *acc, __m512i a, __m512i b, __m512i c, __
     _mm512_storeu_si512(acc + 48, _mm512_shuffle_i32x4(ab_high, cd_high, 0xdd));
 }
 
+/* Four taps of each of 64 channels. */
+typedef struct taps512 {
+    __m512i x[4]; /* see store_lanes */
+} taps512;
+TARGET_INLINE taps512 load_taps(const uint8_t *x, const int64_t *tap) {
+    const __m512i x0 = _mm512_loadu_si512(x + tap[0]), x1 = _mm512_loadu_si512(x + tap[1]);
+    const __m512i x2 = _mm512_loadu_si512(x + tap[2]), x3 = _mm512_loadu_si512(x + tap[3]);
+    const __m512i low01 = _mm512_unpacklo_epi8(x0, x1);
+    const __m512i high01 = _mm512_unpackhi_epi8(x0, x1);
+    const __m512i low23 = _mm512_unpacklo_epi8(x2, x3);
+    const __m512i high23 = _mm512_unpackhi_epi8(x2, x3);
+    return (taps512){
+        {_mm512_unpacklo_epi16(low01, low23), _mm512_unpackhi_epi16(low01, low23),
+         _mm512_unpacklo_epi16(high01, high23), _mm512_unpackhi_epi16(high01, high23)}};
+}
+
 VNNI static void depthwise_u8(const mrt_tile_depthwise *d, int32_t *acc) {
-    __m512i sum0 = _mm512_setzero_si512(), sum1 = sum0, sum2 = sum0, sum3 = sum0;
+    __m512i sum[4] = {_mm512_setzero_si512()};
     const char *w = d->w;
-    const int64_t *tap = d->tap;
-    for (const int64_t *end = tap + 4 * d->groups; tap < end; tap += 4, w += 256) {
-        const __m512i x0 = _mm512_loadu_si512(d->x + tap[0]);
-        const __m512i x1 = _mm512_loadu_si512(d->x + tap[1]);
-        const __m512i x2 = _mm512_loadu_si512(d->x + tap[2]);
-        const __m512i x3 = _mm512_loadu_si512(d->x + tap[3]);
-        const __m512i low01 = _mm512_unpacklo_epi8(x0, x1);
-        const __m512i high01 = _mm512_unpackhi_epi8(x0, x1);
-        const __m512i low23 = _mm512_unpacklo_epi8(x2, x3);
-        const __m512i high23 = _mm512_unpackhi_epi8(x2, x3);
-        sum0 = dot_u8(sum0, _mm512_unpacklo_epi16(low01, low23), _mm512_loadu_si512(w));
-        sum1 = dot_u8(sum1, _mm512_unpackhi_epi16(low01, low23), _mm512_loadu_si512(w + 64));
-        sum2 = dot_u8(sum2, _mm512_unpacklo_epi16(high01, high23), _mm512_loadu_si512(w + 128));
-        sum3 = dot_u8(sum3, _mm512_unpackhi_epi16(high01, high23), _mm512_loadu_si512(w + 192));
+    sum[1] = sum[2] = sum[3] = sum[0];
+    for (int g = 0; g < d->groups; ++g, w += 256) {
+        const taps512 taps = load_taps(d->x, d->tap + 4 * g);
+        for (int i = 0; i < 4; ++i) {
+            sum[i] = dot_u8(sum[i], taps.x[i], _mm512_loadu_si512(w + 64 * i));
+        }
     }
-    store_lanes(acc, sum0, sum1, sum2, sum3);
+    store_lanes(acc, sum[0], sum[1], sum[2], sum[3]);
+}
+
+TARGET static void depthwise_bytes(const mrt_tile_depthwise *d, int32_t *acc) {
+    __m512i sum[4] = {_mm512_setzero_si512()};
+    const uint8_t *need = d->w;
+    const char *w = (const char *)d->w + HEAD(d->groups);
+    const size_t masks = (size_t)d->groups * 4 * MRT_DEPTHWISE_BLOCK;
+    sum[1] = sum[2] = sum[3] = sum[0];
+    for (int g = 0; g < d->groups; ++g, w += 256) {
+        const taps512 taps = load_taps(d->x, d->tap + 4 * g);
+        for (int i = 0; i < 4; ++i) {
+            const __m512i v = LOAD(w + 64 * i);
+            const __m512i x = XOR(taps.x[i], LOAD(w + masks + 64 * i));
+            sum[i] = (need[g] & MRT_NEED_WIDE) != 0 ? add_wide(sum[i], x, v)
+                                                     : add_pairs(sum[i], MADD8(x, v));
+        }
+    }
+    store_lanes(acc, sum[0], sum[1], sum[2], sum[3]);
 }
 
 TARGET static void depthwise_i16(const mrt_tile_depthwise *d, int32_t *acc) {
@@ -245,11 +305,28 @@ TARGET static void sum(const mrt_tile_sum *s, const int32_t *a, const int32_t *b
     }
 }
 
+const mrt_tile_isa mrt_tile_isa_avx512_bytes = {
+    .name = "avx512",
+    .features = MRT_TILE_AVX2 | MRT_TILE_AVX512,
+    .layout = MRT_TILE_U8,
+    .unit = 1,
+    .proves = true,
+    .blocks = 2,
+    .heights = {14, 7, 4, 2, 1, 0},
+    .tile = tile_bytes,
+    .finish = finish,
+    .depthwise = depthwise_bytes,
+    .sum = sum,
+    .add = mrt_tile_avx512_add,
+    .lut = mrt_tile_avx512_lut,
+};
+
 const mrt_tile_isa mrt_tile_isa_avx512 = {
     .name = "avx512",
     .features = MRT_TILE_AVX2 | MRT_TILE_AVX512,
     .layout = MRT_TILE_I16,
     .unit = 1,
+    .bytes = &mrt_tile_isa_avx512_bytes,
     .blocks = 2,
     .heights = {14, 7, 4, 2, 1, 0},
     .tile = tile_i16,
