@@ -59,16 +59,20 @@ static void plain(void) {
 #define VNNI_512(i) ONE(i, _mm512_dpbusd_epi32(c##i, a, b))
 #define WRITTEN_512(i) TWO(i, __m512, _mm512_mul_ps(a, b), _mm512_add_ps(c##i, p))
 #define WRITTEN_256(i) TWO(i, __m256, _mm256_mul_ps(a, b), _mm256_add_ps(c##i, p))
-#define MADD_512(i) TWO(i, __m512i, _mm512_madd_epi16(a, b), _mm512_add_epi32(c##i, p))
-#define MADD_256(i) TWO(i, __m256i, _mm256_madd_epi16(a, b), _mm256_add_epi32(c##i, p))
+#define BYTES(i, type, pairs, words, sum)                                                          \
+    { type p = pairs; KEEP(p); p = words; KEEP(p); c##i = sum; KEEP(c##i); }
+#define BYTES_512(i)                                                                               \
+    BYTES(i, __m512i, _mm512_maddubs_epi16(a, b), _mm512_madd_epi16(p, a), _mm512_add_epi32(c##i, p))
+#define BYTES_256(i)                                                                               \
+    BYTES(i, __m256i, _mm256_maddubs_epi16(a, b), _mm256_madd_epi16(p, a), _mm256_add_epi32(c##i, p))
 
 LOOP(fma_512, "avx512f", __m512, _mm512_setzero_ps(), FMA_512)
 LOOP(written_512, "avx512f", __m512, _mm512_setzero_ps(), WRITTEN_512)
 LOOP(vnni_512, "avx512f,avx512vnni", __m512i, _mm512_setzero_si512(), VNNI_512)
-LOOP(madd_512, "avx512f,avx512bw", __m512i, _mm512_setzero_si512(), MADD_512)
+LOOP(bytes_512, "avx512f,avx512bw", __m512i, _mm512_setzero_si512(), BYTES_512)
 LOOP(fma_256, "avx2,fma", __m256, _mm256_setzero_ps(), FMA_256)
 LOOP(written_256, "avx2", __m256, _mm256_setzero_ps(), WRITTEN_256)
-LOOP(madd_256, "avx2", __m256i, _mm256_setzero_si256(), MADD_256)
+LOOP(bytes_256, "avx2", __m256i, _mm256_setzero_si256(), BYTES_256)
 
 static bool has_avx512(void) { return __builtin_cpu_supports("avx512f"); }
 static bool has_fma(void) {
@@ -78,8 +82,8 @@ static bool has_avx2(void) { return __builtin_cpu_supports("avx2"); }
 /* Integer loops belong to the row that was chosen, so its features are there. */
 #define PROBE_LIST(X)                                                                              \
     X(MRT_WORK_INT8, "vnni", vnni_512, 64, always)                                                 \
-    X(MRT_WORK_INT8, "avx512", madd_512, 32, always)                                               \
-    X(MRT_WORK_INT8, "avx2", madd_256, 16, always)                                                 \
+    X(MRT_WORK_INT8, "avx512", bytes_512, 64, always)                                              \
+    X(MRT_WORK_INT8, "avx2", bytes_256, 32, always)                                                \
     X(MRT_WORK_F32, NULL, fma_512, 16, has_avx512)                                                 \
     X(MRT_WORK_F32, NULL, fma_256, 8, has_fma)                                                     \
     X(MRT_WORK_F32_WRITTEN, NULL, written_512, 16, has_avx512)                                     \

@@ -2,10 +2,9 @@
  *
  * x is uint8, int8 that is never negative, or float [batch, spatial.., channels]; y the same. Padding
  * of integers is written out into a copy of x with the zero point [pad-zero-point]; without padding x
- * itself is read. Tiles that take
- * long runs and many rows at once may read gathered windows instead. Floats are copied window by
- * window (nhwc_rows_f32.c) or, depthwise, not at all. A line is a row of output positions
- * whose windows lie at one distance; a window is a list of runs of consecutive bytes. */
+ * itself is read. Tiles that take long runs and many rows at once may read gathered windows instead.
+ * Floats are copied window by window (nhwc_rows_f32.c) or, depthwise, not at all. A line is a row of
+ * output positions whose windows lie at one distance; a window is a list of runs of consecutive bytes. */
 #ifndef MRT_NHWC_CONV_H
 #define MRT_NHWC_CONV_H
 

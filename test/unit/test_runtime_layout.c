@@ -15,7 +15,8 @@ static int32_t words(graph *g, int64_t count, int64_t low, int64_t high) {
 static void clamp_of(mrt_dtype dtype, int64_t *low, int64_t *high) {
     int32_t l, h;
     range_of(dtype, &l, &h);
-    *low = rnd() % 2 ? l : rnd_in(l, h);
+    const uint64_t kind = rnd() % 4; /* 0: never negative */
+    *low = kind == 0 ? 0 : kind == 1 ? rnd_in(l, h) : l;
     *high = rnd() % 2 ? h : rnd_in(*low, h);
 }
 
