@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { PIECE_ROWS = 112, PIECE_BLOCKS = 8, MIN_TASKS = 8 };
+enum { PIECE_ROWS = 112, PIECE_BLOCKS = 8, MIN_TASKS = 8, GATHER_COLUMNS = 128 };
 enum { GATHER_BYTES = 1 << 20 }; /* these windows are to stay in the second cache */
 
 mrt_tensor mrt_nhwc_channels_first(const mrt_tensor *t) {
@@ -52,7 +52,8 @@ static void choose_row(mrt_nhwc_conv *c) {
     const bool may_gather = c->gathers;
     c->isa = mrt_tile_isa_select();
     c->isa = c->isa->bytes ? c->isa->bytes : c->isa;
-    c->gathers = false;
+    c->gathers = c->isa->proves && may_gather && !p->direct && !p->depthwise && p->group == 1 &&
+                 p->out[2] < c->isa->heights[0] && p->group_out >= GATHER_COLUMNS;
     if (!c->isa->small) {
         return;
     }

@@ -23,8 +23,8 @@
 #include <stdint.h>
 
 #define MRT_TILE_BLOCK 16
-/* Quads of a list of a row with proofs: with four counts they fill a cache line. */
-#define MRT_TILE_PART 60
+/* Quads of a list of a row with proofs: with four counts they fill two cache lines. */
+#define MRT_TILE_PART 124
 /* Most blocks and rows of one tile call, and most quads of a unit, of any row of the table. */
 #define MRT_TILE_BLOCKS 2
 #define MRT_TILE_ROWS 32
@@ -153,7 +153,8 @@ static inline size_t mrt_tile_element(const mrt_tile_isa *isa) {
     return isa->layout == MRT_TILE_I16 ? 2 : 1;
 }
 static inline size_t mrt_tile_head(const mrt_tile_isa *isa, int64_t quads) {
-    return isa->proves ? ((size_t)quads + MRT_TILE_PART - 1) / MRT_TILE_PART * 64 : 0;
+    const size_t parts = ((size_t)quads + MRT_TILE_PART - 1) / MRT_TILE_PART;
+    return isa->proves ? parts * (MRT_TILE_PART + 4) : 0;
 }
 static inline size_t mrt_tile_with_head(const mrt_tile_isa *isa, int64_t quads, size_t weights) {
     return mrt_tile_head(isa, quads) + (isa->proves ? 2 * weights : weights);

@@ -105,6 +105,7 @@ TARGET static void tile_bytes(const mrt_tile *t, int rows, int blocks) {
         const char *w = (const char *)t->w + (size_t)b * t->w_stride;
         int32_t *c = t->c + b * MRT_TILE_BLOCK;
         switch (rows) {
+        case 28: tile_bytes_rows(t, w, c, 28); break;
         case 14: tile_bytes_rows(t, w, c, 14); break;
         case 7: tile_bytes_rows(t, w, c, 7); break;
         case 4: tile_bytes_rows(t, w, c, 4); break;
@@ -312,7 +313,7 @@ const mrt_tile_isa mrt_tile_isa_avx512_bytes = {
     .unit = 1,
     .proves = true,
     .blocks = 2,
-    .heights = {14, 7, 4, 2, 1, 0},
+    .heights = {28, 14, 7, 4, 2, 1, 0},
     .tile = tile_bytes,
     .finish = finish,
     .depthwise = depthwise_bytes,

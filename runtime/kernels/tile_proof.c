@@ -3,6 +3,8 @@
 
 #include "runtime/mrt_clones.h"
 
+#include <string.h>
+
 enum { QUAD_BYTES = 4 * MRT_TILE_BLOCK, MOST_BYTE = 255 };
 
 static const int8_t nothing[QUAD_BYTES];
@@ -93,24 +95,35 @@ static void part_wide(int32_t bound, const int8_t *w, mrt_tile_lists *lists) {
     }
 }
 
-/* One part. */
-static void prove_part(int32_t most, int8_t *w, int quads, uint8_t *masks, mrt_tile_lists *lists,
-                       int32_t *base) {
+/* One part; returns the end of its masks. */
+static uint8_t *prove_part(int32_t most, int8_t *w, int quads, uint8_t *masks,
+                           mrt_tile_lists *lists, int32_t *base) {
     const int32_t bound = INT16_MAX / most;
+    int8_t kept[MRT_TILE_PART * QUAD_BYTES];
+    uint8_t mask[MRT_TILE_PART * QUAD_BYTES] = {0};
     uint8_t needs = 0;
     for (int q = 0; q < quads; ++q) {
         int8_t *at = w + q * QUAD_BYTES;
         if (largest_sum(at, nothing) <= bound) {
             lists->quad[lists->exact++] = (uint8_t)q;
         } else {
-            needs |= turn_quad(most, at, masks + q * QUAD_BYTES, base);
+            needs |= turn_quad(most, at, mask + q * QUAD_BYTES, base);
             lists->quad[quads - ++lists->turned] = (uint8_t)q;
         }
     }
+    const int first = lists->exact;
     if ((needs & MRT_NEED_WIDE) != 0) {
         part_wide(bound, w, lists);
     }
     join_quads(bound, w, lists);
+    memcpy(kept, w, (size_t)quads * QUAD_BYTES);
+    for (int i = 0; i < quads; ++i) {
+        memcpy(w + i * QUAD_BYTES, kept + lists->quad[i] * QUAD_BYTES, QUAD_BYTES);
+    }
+    for (int i = first; i < quads; ++i, masks += QUAD_BYTES) {
+        memcpy(masks, mask + lists->quad[i] * QUAD_BYTES, QUAD_BYTES);
+    }
+    return masks;
 }
 
 void mrt_tile_prove(int32_t most, int8_t *w, int64_t quads, uint8_t *masks, mrt_tile_lists *lists,
@@ -118,8 +131,8 @@ void mrt_tile_prove(int32_t most, int8_t *w, int64_t quads, uint8_t *masks, mrt_
     for (int64_t q = 0; q < quads; q += MRT_TILE_PART, ++lists) {
         const int64_t rest = quads - q;
         *lists = (mrt_tile_lists){0};
-        prove_part(most, w + q * QUAD_BYTES, rest < MRT_TILE_PART ? (int)rest : MRT_TILE_PART,
-                   masks + q * QUAD_BYTES, lists, base);
+        masks = prove_part(most, w + q * QUAD_BYTES,
+                           rest < MRT_TILE_PART ? (int)rest : MRT_TILE_PART, masks, lists, base);
     }
 }
 

@@ -10,9 +10,9 @@
  * pair of two signs, exact with any bytes. Only -128 cannot be turned, and a pair of two such is left to
  * products in 16 bits.
  *
- * A packed block is: lists of quads by what they need, weights, masks (0xff: turned) of the same
- * size. All of it follows from the weights and `most`. Lists are cut into parts, so that a part of A
- * stays in the first cache while its lists are gone through. */
+ * A packed block is: lists of quads by what they need; weights in the order of the lists; masks (0xff:
+ * turned) of those quads that have any, in this order. All of it follows from the weights and `most`.
+ * Lists are cut into parts, so that a part of A stays in the first cache while one is gone through. */
 #ifndef MRT_TILE_PROOF_H
 #define MRT_TILE_PROOF_H
 
@@ -30,9 +30,10 @@ typedef struct mrt_tile_lists {
 /* Needs of the group of a depthwise block: these begin with a byte for each. */
 enum { MRT_NEED_TURNED = 1, MRT_NEED_WIDE = 2 };
 
-/* Turns weights where needed; writes lists or needs, and masks (zeros before). tile: int8
- * [quads][MRT_TILE_BLOCK][4], base of MRT_TILE_BLOCK columns. depthwise: int8
- * [groups][MRT_DEPTHWISE_BLOCK][4] as in tile_isa.h, base of as many channels. */
+/* Turns weights where needed and brings quads of a part into the order of its list; writes lists or
+ * needs, and masks. tile: int8 [quads][MRT_TILE_BLOCK][4], base of MRT_TILE_BLOCK columns. depthwise:
+ * int8 [groups][MRT_DEPTHWISE_BLOCK][4] as in tile_isa.h, a mask (zeros before) for each, base of as
+ * many channels. */
 void mrt_tile_prove(int32_t most, int8_t *w, int64_t quads, uint8_t *masks, mrt_tile_lists *lists,
                     int32_t *base);
 void mrt_tile_prove_depthwise(int32_t most, int8_t *w, int64_t groups, uint8_t *masks,
