@@ -12,8 +12,9 @@ typedef struct calibration_settings {
     const char *mlir, *dataset, *data_list, *method, *table, *json;
     double mmse_range, outlier_factor;
     const char *processor, *recovered, *cache, *rules, *import_scales, *export_scales, *quantize_mode, *doctor;
-    int64_t input_num, threads, finetune_level;
-    bool processor_given; /* else it has its default */
+    const char *benchmark, *sample_counts, *tune_list;
+    int64_t input_num, threads, finetune_level, tune_num;
+    bool processor_given, method_given, benchmark_given; /* else they have their defaults */
     bool quiet, correct, asymmetric, resume, per_channel;
     calibration_search_settings *search;
 } calibration_settings;
@@ -28,6 +29,8 @@ typedef struct calibration_job {
     mica_recovery_options recovery;    /* calibration_read_recovery */
     bool recovers;                     /* a recovery step is wanted */
     bool searches;                     /* calibration_read_search */
+    bool thresholds;                   /* calibration_read_threshold: --search search_threshold */
+    size_t *counts, n_counts;          /* --sample_counts */
     const char *recovered, *recovered_weights; /* files that recovery writes */
     mica_module *module;               /* top; replaced by recovery */
     mica_dataset *dataset;
@@ -36,6 +39,8 @@ typedef struct calibration_job {
     const char *cache; /* file; NULL: none */
     bool cached;       /* the statistics came from it */
     mica_cali_table *table;
+    const char *method_text; /* what the table was made by */
+    size_t table_samples, tuned;
 } calibration_job;
 
 /* --cali_method and what belongs to it. */
@@ -56,6 +61,12 @@ mica_status calibration_doctor(const calibration_job *job, mica_error *err);
 mica_status calibration_stability(const calibration_job *job, mica_error *err);
 /* Statistics of all samples, from the cache where it fits; writes the cache. */
 mica_status calibration_collect(calibration_job *job, mica_error *err);
+/* Options of search_threshold and of auto-tune. */
+mica_status calibration_read_threshold(calibration_job *job, mica_error *err);
+/* Replaces table, method and choices by the best of many. */
+mica_status calibration_search_threshold(calibration_job *job, mica_error *err);
+/* Raises thresholds of the table where that helps the ops behind. */
+mica_status calibration_tune(calibration_job *job, mica_error *err);
 /* Changes module and table, writes the changed module. */
 mica_status calibration_recover(calibration_job *job, mica_error *err);
 /* Writes --calibration_table and --json, prints the totals. */

@@ -46,7 +46,7 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
     }
     job->recovers = wanted_steps(s, &job->recovery);
     if (!job->recovers) {
-        const bool measures = job->searches || s->search->explain != NULL;
+        const bool measures = job->searches || job->thresholds || s->search->explain != NULL;
         const char *idle = s->recovered != NULL                                  ? "--recovered"
                            : s->asymmetric && !measures                          ? "--asymmetric"
                            : s->processor_given && !measures && s->rules == NULL ? "--processor"

@@ -68,13 +68,13 @@ mica_status calibration_write(const calibration_job *job, mica_error *err) {
     const calibration_settings *s = job->settings;
     const mica_statistics *statistics = &job->statistics;
     char name[32] = {0};
-    const char *text = strncasecmp(s->method, "use_", 4) == 0 ? s->method + 4 : s->method;
+    const char *text = strncasecmp(job->method_text, "use_", 4) == 0 ? job->method_text + 4 : job->method_text;
     for (size_t i = 0; i < sizeof name - 1 && text[i] != '\0'; ++i) {
         name[i] = text[i] >= 'a' && text[i] <= 'z' ? (char)(text[i] - 32) : text[i];
     }
     const mica_cali_header header = {.model = mica_path_base(job->arena, s->mlir), .method = name,
                                      .histogram_bins = MICA_HISTOGRAM_BINS,
-                                     .samples = statistics->samples};
+                                     .samples = job->table_samples, .tuned = job->tuned};
     MICA_TRY(mica_cali_table_write(job->table, s->table, &header, err));
     mica_calibration_quality *q = mica_calibration_qualities(statistics, job->table, job->threads);
     mica_status status = MICA_OK;

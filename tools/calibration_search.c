@@ -53,9 +53,12 @@ static mica_status check_kind(const calibration_search_settings *s, mica_error *
 mica_status calibration_read_search(calibration_job *job, mica_error *err) {
     const calibration_search_settings *s = job->settings->search;
     mica_mode mode = MICA_MODE_F32;
-    job->searches = strcmp(s->kind, "False") != 0;
+    job->searches = strcmp(s->kind, "False") != 0 && !job->thresholds;
     MICA_TRY(s->explain != NULL ? tool_check_output(s->explain, err) : MICA_OK);
     MICA_TRY(s->explain != NULL ? search_check(&s->common, job->processor, &mode, err) : MICA_OK);
+    if (job->thresholds) {
+        return MICA_OK; /* finds a table, not modes */
+    }
     if (!job->searches) {
         if (s->measured != NULL && s->explain == NULL) {
             return mica_fail(err, "%s has no effect without --search or --explain", s->measured);

@@ -15,8 +15,9 @@ typedef struct calibration_search_settings {
 
 /* Rows of the option table; c: the calibration_search_settings. */
 #define CALIBRATION_SEARCH_ROWS(c)                                                                                     \
-    {.name = "--search", .kind = MICA_OPT_CHOICE, .choices = "False,search_qtable,optimal", .default_text = "False",          \
-     .dest = &(c).kind, .help = "search_qtable: layers to keep in float so that the outputs reach --expected_cos; optimal: the best mode of every op within --max_cost"}, \
+    {.name = "--search", .kind = MICA_OPT_CHOICE, .choices = "False,search_threshold,search_qtable,optimal",          \
+     .default_text = "False", .dest = &(c).kind,                                                                      \
+     .help = "search_threshold: the best method for the model and for each tensor; search_qtable: layers to keep in float so that the outputs reach --expected_cos; optimal: the best mode of every op within --max_cost"}, \
     {.name = "--quantize_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).common.qtable,              \
      .help = "output of a search or of --settings: one 'op_name MODE' row per layer; new_cali_table.txt and Search_Qtable go beside it"}, \
     {.name = "--quantize_method_list", .kind = MICA_OPT_STRING, .metavar = "METHODS", .dest = &(c).common.methods,    \

@@ -15,6 +15,7 @@ static mica_status read_options(calibration_job *job, mica_error *err) {
     }
     MICA_TRY(calibration_read_method(job, err));
     MICA_TRY(calibration_read_processor(job, err));
+    MICA_TRY(calibration_read_threshold(job, err));
     MICA_TRY(calibration_read_search(job, err));
     MICA_TRY(calibration_read_recovery(job, err));
     MICA_TRY(calibration_read_cache(job, err));
@@ -32,6 +33,10 @@ static mica_status work(calibration_job *job, mica_error *err) {
     MICA_TRY(calibration_collect(job, err));
     MICA_TRY(calibration_stability(job, err));
     job->table = mica_make_table_by(&job->statistics, &job->method, job->choices, job->threads);
+    job->method_text = job->settings->method;
+    job->table_samples = job->statistics.samples;
+    MICA_TRY(job->thresholds ? calibration_search_threshold(job, err) : MICA_OK);
+    MICA_TRY(job->settings->tune_num > 0 ? calibration_tune(job, err) : MICA_OK);
     MICA_TRY(job->recovers ? calibration_recover(job, err) : MICA_OK);
     MICA_TRY(calibration_write(job, err));
     return job->searches || job->settings->search->explain != NULL ? calibration_search(job, err) : MICA_OK;
@@ -104,6 +109,14 @@ int main(int argc, char **argv) {
         {.name = "--recovered", .kind = MICA_OPT_STRING, .metavar = "MLIR", .dest = &s.recovered,
          .help = "where recovery writes the changed module, a name that ends in .mlir; without: mlir_file with _recovered"},
         CALIBRATION_SEARCH_ROWS(search),
+        {.name = "--benchmark_method", .kind = MICA_OPT_CHOICE, .choices = "cos,snr", .default_text = "cos", .dest = &s.benchmark,
+         .help = "what search_threshold ranks by: cosine or noise of the outputs"},
+        {.name = "--sample_counts", .kind = MICA_OPT_STRING, .metavar = "N,N", .dest = &s.sample_counts,
+         .help = "search_threshold also ranks tables of the first N samples"},
+        {.name = "--tune_num", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s.tune_num,
+         .help = "auto-tune: samples with which thresholds are raised where that helps the ops behind; 0: off"},
+        {.name = "--tune_list", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.tune_list,
+         .help = "samples for auto-tune; without: those of the calibration"},
         {.name = "--threads", .kind = MICA_OPT_INT, .default_text = "0", .dest = &s.threads,
          .help = "threads; 0: MICA_NUM_THREADS, else one per core; the table does not depend on it"},
         {.name = "--quiet", .kind = MICA_OPT_FLAG, .dest = &s.quiet, .help = "no progress line"},
@@ -116,6 +129,8 @@ int main(int argc, char **argv) {
     if (tool_options(&table, argc, argv, &code)) {
         mica_error err = {0};
         calibration_search_given(&table, &search);
+        s.method_given = mica_option_given(&table, "--cali_method");
+        s.benchmark_given = mica_option_given(&table, "--benchmark_method");
         s.processor_given = mica_option_given(&table, "--processor");
         mica_context *context = tool_context();
         if (run(&s, context, &err) != MICA_OK) {

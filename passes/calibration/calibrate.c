@@ -158,9 +158,15 @@ static mica_status run_sample(lane *l, size_t i, mica_error *err) {
     return MICA_OK;
 }
 
+/* Sample after the last one. */
+static size_t end_of(const pass *p) {
+    const size_t samples = mica_dataset_count(p->dataset);
+    return p->options->end > 0 && p->options->end < samples ? p->options->end : samples;
+}
+
 static void run_lane(void *context, int64_t index) {
     pass *p = context;
-    const size_t samples = mica_dataset_count(p->dataset);
+    const size_t samples = end_of(p);
     do {
         const size_t i = atomic_fetch_add(&p->next, 1);
         if (i >= samples) {
@@ -248,7 +254,7 @@ static void join_lanes(pass *p, mica_statistics *out) {
 /* One round, or several with a checkpoint after each but the last. */
 static mica_status run_samples(pass *p, mica_statistics *out, mica_error *err) {
     const mica_collect_options *o = p->options;
-    const size_t samples = mica_dataset_count(p->dataset);
+    const size_t samples = end_of(p);
     mrt_pool *pool = p->n_lanes > 1 ? mrt_pool_create(p->n_lanes) : NULL;
     mica_status status = MICA_OK;
     while (status == MICA_OK && out->samples < samples) {
@@ -302,7 +308,7 @@ static mica_status take_over(pass *p, mica_statistics *out, mica_error *err) {
 static mica_status run_pass(const mrt_plan *plan, const mica_dataset *dataset,
                             const mica_collect_options *options, mica_statistics *out, mica_error *err) {
     pass p = {.plan = plan, .dataset = dataset, .options = options};
-    const size_t samples = mica_dataset_count(dataset);
+    const size_t samples = end_of(&p);
     p.n_lanes = lanes_of(plan, samples, options->threads);
     p.lanes = mica_alloc((size_t)p.n_lanes * sizeof *p.lanes);
     make_slots(&p, out);

@@ -45,6 +45,7 @@ typedef struct mica_collect_options {
     bool quiet;
     bool per_channel; /* moments of the channels: axis 1 of tensors of rank 2 and from 4 on, else the last */
     bool groups;      /* see MICA_GROUPED_TENSORS */
+    size_t end;       /* sample after the last one to run; 0: all */
     const mica_statistics *begun; /* of the first samples: they are not run again; or NULL */
     /* Called after about so many seconds with the statistics so far; or NULL. */
     double checkpoint_seconds;
