@@ -123,6 +123,45 @@ static inline int32_t mrt_quantize_value(double x, double scale, int32_t zero_po
     return (int32_t)(r + (double)zero_point);
 }
 
+/* The same for an f32 and 1 / scale of a scale that is an f32, without a division. Both have 24 bits, so a
+ * quotient of at most 2^17 that is no tie lies more than 2^-26 away from one, and its product with the
+ * rounded inverse is off by less than 2^-34: rounded to a multiple of 2^-30, ties become exact and
+ * nothing else becomes one. */
+static inline bool mrt_scale_is_f32(double scale) { return (double)(float)scale == scale; }
+static inline int32_t mrt_quantize_f32(float x, double inverse, int32_t zero_point, int32_t low,
+                                       int32_t high) {
+    const double magic = 6755399441055744.0; /* 1.5 * 2^52 */
+    const double snap = 6291456.0;           /* 1.5 * 2^22: adding it rounds to 2^-30 */
+    const double r_low = (double)low - (double)zero_point;
+    const double r_high = (double)high - (double)zero_point;
+    double r = (double)x * inverse;
+    r = r != r ? 0.0 : r;
+    r = r > r_low ? r : r_low;
+    r = r < r_high ? r : r_high;
+    r = (r + snap) - snap;
+    r = (r + magic) - magic;
+    return (int32_t)(r + (double)zero_point);
+}
+
+/* The same in f32 for 8-bit results and scales of ordinary size; inverse = f32(1 / scale). A clamped quotient of at
+ * most 255 is off by less than 255 * 2^-23 < 1e-4, so the result is right unless it lies that close to a
+ * tie, or x is a NaN: then *unsure becomes 1 and the result means nothing. */
+static inline bool mrt_quantize_is_quick(double scale) {
+    return mrt_scale_is_f32(scale) && scale > 0x1p-100 && scale < 0x1p+100;
+}
+static inline int32_t mrt_quantize_quick(float x, float inverse, int32_t zero_point, int32_t low,
+                                         int32_t high, int32_t *unsure) {
+    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
+    const float r_low = (float)(low - zero_point), r_high = (float)(high - zero_point);
+    float v = x * inverse;
+    v = v < r_low ? r_low : v;
+    v = v > r_high ? r_high : v;
+    const float r = (v + magic) - magic;
+    const float off = v - r;
+    *unsure |= !((off < 0.4999f) & (off > -0.4999f));
+    return (int32_t)r + zero_point;
+}
+
 /* [dequantize] (q - zero_point) * scale in double, rounded once more to f32. */
 static inline float mrt_dequantize_value(int32_t q, double scale, int32_t zero_point) {
     return (float)((double)((int64_t)q - zero_point) * scale);

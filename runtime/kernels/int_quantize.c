@@ -32,11 +32,36 @@ mrt_status mrt_quantize_check(const mrt_call *call, size_t *out_scratch, mrt_err
     return MRT_OK;
 }
 
-#define QUANTIZE(TYPE, NAME, LOW, HIGH)                                                            \
-    MRT_CLONES static void NAME(const float *restrict x, TYPE *restrict y, int64_t count,          \
-                                double scale, int32_t zero_point) {                                \
+/* Runs with an element close to a tie are done again with more bits. A division per element where the
+ * scale has more bits than an f32; no compiled model has one. */
+enum { RUN = 256 };
+#define QUANTIZE_LOOP(TYPE, NAME, SCALE, VALUE)                                                    \
+    MRT_CLONES static int32_t NAME(const float *restrict x, TYPE *restrict y, int64_t count,       \
+                                   SCALE scale, int32_t zero_point) {                              \
+        int32_t unsure = 0;                                                                        \
         for (int64_t i = 0; i < count; ++i) {                                                      \
-            y[i] = (TYPE)mrt_quantize_value((double)x[i], scale, zero_point, LOW, HIGH);           \
+            y[i] = (TYPE)(VALUE);                                                                  \
+        }                                                                                          \
+        return unsure;                                                                             \
+    }
+#define QUANTIZE(TYPE, NAME, LOW, HIGH)                                                            \
+    QUANTIZE_LOOP(TYPE, NAME##_quick, float,                                                       \
+                  mrt_quantize_quick(x[i], scale, zero_point, LOW, HIGH, &unsure))                 \
+    QUANTIZE_LOOP(TYPE, NAME##_f32, double,                                                        \
+                  mrt_quantize_f32(x[i], scale, zero_point, LOW, HIGH))                            \
+    QUANTIZE_LOOP(TYPE, NAME##_any, double,                                                        \
+                  mrt_quantize_value((double)x[i], scale, zero_point, LOW, HIGH))                  \
+    static void NAME(const float *x, TYPE *y, int64_t count, double scale, int32_t zero_point) {   \
+        const bool is_quick = sizeof(TYPE) == 1 && mrt_quantize_is_quick(scale);                   \
+        if (!mrt_scale_is_f32(scale)) {                                                            \
+            NAME##_any(x, y, count, scale, zero_point);                                            \
+            return;                                                                                \
+        }                                                                                          \
+        for (int64_t i = 0; i < count; i += RUN) {                                                 \
+            const int64_t n = mrt_min64(RUN, count - i);                                           \
+            if (!is_quick || NAME##_quick(x + i, y + i, n, (float)(1.0 / scale), zero_point)) {    \
+                NAME##_f32(x + i, y + i, n, 1.0 / scale, zero_point);                              \
+            }                                                                                      \
         }                                                                                          \
     }
 QUANTIZE(int8_t, quantize_i8, -128, 127)
@@ -76,17 +101,24 @@ mrt_status mrt_dequantize_check(const mrt_call *call, size_t *out_scratch, mrt_e
     return MRT_OK;
 }
 
+/* Differences of short types fit 32 bits, which every vector unit converts. */
 #define DEQUANTIZE(TYPE, NAME)                                                                     \
     MRT_CLONES static void NAME(const TYPE *restrict x, float *restrict y, int64_t count,          \
                                 double scale, int32_t zero_point) {                                \
         for (int64_t i = 0; i < count; ++i) {                                                      \
-            y[i] = mrt_dequantize_value(x[i], scale, zero_point);                                  \
+            y[i] = (float)((double)((int32_t)x[i] - zero_point) * scale);                          \
         }                                                                                          \
     }
 DEQUANTIZE(int8_t, dequantize_i8)
 DEQUANTIZE(uint8_t, dequantize_u8)
 DEQUANTIZE(int16_t, dequantize_i16)
-DEQUANTIZE(int32_t, dequantize_i32)
+
+static void dequantize_i32(const int32_t *x, float *y, int64_t count, double scale,
+                           int32_t zero_point) {
+    for (int64_t i = 0; i < count; ++i) {
+        y[i] = mrt_dequantize_value(x[i], scale, zero_point);
+    }
+}
 
 static void dequantize_tile(void *context, int64_t tile) {
     const mrt_call *call = context;
