@@ -14,6 +14,7 @@
 
 enum {
     PIECE_ROWS = 56, /* of a task */
+    FLAT = 32768,    /* elements of a task that does not care for rows */
     WIDTH = MRT_TILE_BLOCKS * MRT_TILE_BLOCK
 };
 
@@ -28,7 +29,9 @@ typedef struct tiles_job {
     int32_t da, db;      /* byte tiles only, else 0 */
     int64_t quads, blocks, columns; /* columns filled up to whole calls of tile */
     size_t row_bytes, block_bytes;
-    char *left;          /* [batches_a][rows] of row_bytes, a row of ones last */
+    const char *rows;    /* [batches_a][rows], stride bytes apart: left, or a itself */
+    size_t stride;
+    char *left;          /* room for that of row_bytes each, a row of ones last */
     char *right;         /* [batches_b][blocks] of block_bytes */
     int32_t *row_sum;    /* [batches_a][rows], times db */
     int32_t *base;       /* [batches_b][columns] */
@@ -104,6 +107,14 @@ static void widen_row(int16_t *restrict out, const uint8_t *restrict a, int64_t 
     }
 }
 
+MRT_CLONES
+static void flip_flat(uint8_t *restrict out, const uint8_t *restrict a, int64_t count,
+                      uint8_t flip) {
+    for (int64_t i = 0; i < count; ++i) {
+        out[i] = a[i] ^ flip;
+    }
+}
+
 /* y[j][i] = x[i][j]; only a turned left operand needs it. */
 static void turn_row(uint8_t *out, const uint8_t *a, int64_t count, int64_t step) {
     for (int64_t i = 0; i < count; ++i) {
@@ -141,6 +152,22 @@ static void prepare_left(const tiles_job *job, int64_t row) {
     job->row_sum[row] = (int32_t)((uint32_t)sum * (uint32_t)job->db);
 }
 
+/* Rows that lie one after the other stay so when nobody wants their sums: what is read behind the depth
+ * meets zero weights. */
+static void flat_piece(void *context, int64_t task) {
+    const tiles_job *job = context;
+    const mrt_matmul_plan *p = job->plan;
+    const int64_t first = task * FLAT;
+    const int64_t count = mrt_min64(FLAT, p->batches_a * p->rows * p->depth - first);
+    const uint8_t flip = job->signed_a ? 0x80 : 0;
+    if (job->isa->layout == MRT_TILE_I16) {
+        widen_row((int16_t *)(void *)job->left + first, job->a + first, count, flip,
+                  (int32_t)job->params->zero_point_a + (flip ? 128 : 0));
+    } else {
+        flip_flat((uint8_t *)job->left + first, job->a + first, count, flip);
+    }
+}
+
 static void left_piece(void *context, int64_t task) {
     const tiles_job *job = context;
     const int64_t rows = job->plan->batches_a * job->plan->rows;
@@ -148,6 +175,25 @@ static void left_piece(void *context, int64_t task) {
     for (int64_t row = task * PIECE_ROWS; row < end; ++row) {
         prepare_left(job, row);
     }
+}
+
+static void prepare_rows(tiles_job *job, mrt_pool *pool) {
+    const mrt_matmul_plan *p = job->plan;
+    const int64_t rows = p->batches_a * p->rows;
+    const size_t element = mrt_tile_element(job->isa);
+    memset(job->left + (size_t)rows * job->row_bytes, 1, job->row_bytes);
+    job->rows = job->left;
+    job->stride = job->row_bytes;
+    if (job->params->trans_a != 0 || job->db != 0) {
+        mrt_parallel_for(pool, mrt_div_up(rows, PIECE_ROWS), left_piece, job);
+        return;
+    }
+    job->stride = (size_t)p->depth * element;
+    if (element == 1 && !job->signed_a && p->depth == job->quads * 4) {
+        job->rows = (const char *)job->a;
+        return;
+    }
+    mrt_parallel_for(pool, mrt_div_up(rows * p->depth, FLAT), flat_piece, job);
 }
 
 /* --- the right operand --- */
@@ -291,7 +337,7 @@ static void multiply_rows(const tiles_job *job, mrt_tile *tile, const mrt_tile_e
         while (height[0] > rows - row) {
             ++height;
         }
-        tile->a = left + (size_t)row * job->row_bytes;
+        tile->a = left + (size_t)row * job->stride;
         job->isa->tile(tile, height[0], blocks);
         if (job->db != 0) {
             add_row_sums(tile->c, row_sum + row, height[0], blocks * MRT_TILE_BLOCK);
@@ -312,7 +358,7 @@ static void run_piece(void *context, int64_t task) {
     const int64_t left = mrt_matmul_matrix(p, p->stride_a, batch) * p->rows + first;
     const int64_t right = mrt_matmul_matrix(p, p->stride_b, batch);
     int32_t sums[MRT_TILE_ROWS * WIDTH];
-    mrt_tile tile = {.a_stride = job->row_bytes,
+    mrt_tile tile = {.a_stride = job->stride,
                      .run = run,
                      .runs = 1,
                      .quads = job->quads,
@@ -331,7 +377,7 @@ static void run_piece(void *context, int64_t task) {
                                   (int32_t)job->params->clamp_max,
                                   job->narrow};
         tile.w = job->right + (size_t)(right * job->blocks + b) * job->block_bytes;
-        multiply_rows(job, &tile, &end, job->left + (size_t)left * job->row_bytes,
+        multiply_rows(job, &tile, &end, job->rows + (size_t)left * job->stride,
                       job->row_sum + left, rows, blocks,
                       job->y + (batch * p->rows + first) * p->columns + column, columns);
     }
@@ -393,9 +439,7 @@ void mrt_matmul_tiles_run(const mrt_matmul_plan *p, const mrt_call *call) {
         job.db = (job.signed_b ? 0 : 128) - (int32_t)job.params->zero_point_b;
     }
     spread_scales(&job, call);
-    const int64_t rows = p->batches_a * p->rows;
-    memset(job.left + (size_t)rows * job.row_bytes, 1, job.row_bytes);
-    mrt_parallel_for(call->pool, mrt_div_up(rows, PIECE_ROWS), left_piece, &job);
+    prepare_rows(&job, call->pool);
     mrt_parallel_for(call->pool, p->batches_b * job.blocks, pack_block, &job);
     mrt_parallel_for(call->pool, p->batches * mrt_div_up(p->rows, PIECE_ROWS), run_piece, &job);
 }
