@@ -8,7 +8,11 @@
 #include "runtime/mrt_clones.h"
 #include "runtime/mrt_math.h"
 
-#define TILE_FLOATS 16384
+enum {
+    TILE_FLOATS = 8192,
+    BLOCK_ROWS = 16, /* and not more than BLOCK_FLOATS, which stay in the first cache */
+    BLOCK_FLOATS = 4096
+};
 
 typedef struct norm_job {
     const float *x, *scale, *bias; /* scale, bias may be NULL */
@@ -78,8 +82,7 @@ mrt_status mrt_rms_norm_f32_check(const mrt_call *call, size_t *out_scratch, mrt
     return check(call, true, out_scratch, err);
 }
 
-MRT_CLONES static void write_row(const norm_job *j, const float *x, double mean, double inv,
-                                 float *y) {
+MRT_INLINE void write_row(const norm_job *j, const float *x, double mean, double inv, float *y) {
     const float *scale = j->scale, *bias = j->bias;
     const int64_t n = j->size;
     if (scale && bias) {
@@ -95,22 +98,35 @@ MRT_CLONES static void write_row(const norm_job *j, const float *x, double mean,
     }
 }
 
+/* A few rows pass by pass: the long chains at the end of a sum overlap with the next row's. */
+MRT_CLONES static void run_block(const norm_job *j, int64_t first, int rows) {
+    double mean[BLOCK_ROWS], inv[BLOCK_ROWS];
+    const double n = (double)j->size;
+    const float *x = j->x + first * j->size;
+    for (int r = 0; r < rows; r++) {
+        mean[r] = j->rms ? 0.0 : mrt_sum_of_(x + r * j->size, j->size, 0.0, false) / n;
+    }
+    for (int r = 0; r < rows; r++) {
+        const double var = mrt_sum_of_(x + r * j->size, j->size, mean[r], true) / n;
+        inv[r] = 1.0 / sqrt(var + j->epsilon);
+    }
+    for (int r = 0; r < rows; r++) {
+        write_row(j, x + r * j->size, mean[r], inv[r], j->y + (first + r) * j->size);
+        if (j->mean) {
+            j->mean[first + r] = (float)mean[r];
+        }
+        if (j->inv) {
+            j->inv[first + r] = (float)inv[r];
+        }
+    }
+}
+
 static void row_tile(void *context, int64_t tile) {
     const norm_job *j = context;
     const int64_t end = mrt_min64(j->rows, (tile + 1) * j->per_tile);
-    for (int64_t r = tile * j->per_tile; r < end; r++) {
-        const float *x = j->x + r * j->size;
-        const double n = (double)j->size;
-        const double mean = j->rms ? 0.0 : mrt_sum(x, j->size) / n;
-        const double var = mrt_sum_squares(x, j->size, mean) / n;
-        const double inv = 1.0 / sqrt(var + j->epsilon);
-        write_row(j, x, mean, inv, j->y + r * j->size);
-        if (j->mean) {
-            j->mean[r] = (float)mean;
-        }
-        if (j->inv) {
-            j->inv[r] = (float)inv;
-        }
+    const int64_t most = mrt_max64(1, mrt_min64(BLOCK_ROWS, BLOCK_FLOATS / mrt_max64(j->size, 1)));
+    for (int64_t r = tile * j->per_tile; r < end; r += most) {
+        run_block(j, r, (int)mrt_min64(most, end - r));
     }
 }
 

@@ -35,47 +35,20 @@ mrt_status mrt_check_act(int64_t act, mrt_error *err) {
     return mrt_check_param(act, "act", MRT_ACT_NONE, MRT_ACT_RELU, err);
 }
 
-#define PARTS 16
-
-MRT_INLINE double fold(double *part) {
-    for (int half = PARTS / 2; half > 0; half /= 2) {
-        for (int j = 0; j < half; j++) {
-            part[j] += part[j + half];
-        }
-    }
-    return part[0];
-}
-
-MRT_INLINE double sum_of(const float *x, int64_t n, double center, bool square) {
-    double part[PARTS] = {0};
-    int64_t i = 0;
-    for (; i + PARTS <= n; i += PARTS) {
-        for (int j = 0; j < PARTS; j++) {
-            const double d = (double)x[i + j] - center;
-            part[j] += square ? d * d : d;
-        }
-    }
-    for (int j = 0; i + j < n; j++) {
-        const double d = (double)x[i + j] - center;
-        part[j] += square ? d * d : d;
-    }
-    return fold(part);
-}
-
-MRT_CLONES double mrt_sum(const float *x, int64_t n) { return sum_of(x, n, 0.0, false); }
+MRT_CLONES double mrt_sum(const float *x, int64_t n) { return mrt_sum_of_(x, n, 0.0, false); }
 
 MRT_CLONES double mrt_sum_squares(const float *x, int64_t n, double center) {
-    return sum_of(x, n, center, true);
+    return mrt_sum_of_(x, n, center, true);
 }
 
 MRT_CLONES float mrt_max(const float *x, int64_t n) {
-    float part[PARTS];
-    for (int j = 0; j < PARTS; j++) {
+    float part[MRT_SUM_PARTS];
+    for (int j = 0; j < MRT_SUM_PARTS; j++) {
         part[j] = -INFINITY;
     }
     int64_t i = 0;
-    for (; i + PARTS <= n; i += PARTS) {
-        for (int j = 0; j < PARTS; j++) {
+    for (; i + MRT_SUM_PARTS <= n; i += MRT_SUM_PARTS) {
+        for (int j = 0; j < MRT_SUM_PARTS; j++) {
             part[j] = x[i + j] > part[j] ? x[i + j] : part[j];
         }
     }
@@ -83,7 +56,7 @@ MRT_CLONES float mrt_max(const float *x, int64_t n) {
     for (; i < n; i++) {
         max = x[i] > max ? x[i] : max;
     }
-    for (int j = 0; j < PARTS; j++) {
+    for (int j = 0; j < MRT_SUM_PARTS; j++) {
         max = part[j] > max ? part[j] : max;
     }
     return max;

@@ -3,6 +3,7 @@
 #define MRT_FLOAT_UTIL_H
 
 #include "runtime/kernels/kernel_util.h"
+#include "runtime/mrt_clones.h"
 
 /* y[r, c] = act(y[r, c] + bias): bias is one value per row, or NULL. limit < 0: no upper bound.
  * A NaN stays NaN. */
@@ -24,6 +25,32 @@ mrt_status mrt_check_act(int64_t act, mrt_error *err);
 double mrt_sum(const float *x, int64_t n);
 /* Sums of (x - center)^2, each term computed in double. */
 double mrt_sum_squares(const float *x, int64_t n, double center);
+enum { MRT_SUM_PARTS = 16 };
+MRT_INLINE double mrt_fold_(double *part) {
+    for (int half = MRT_SUM_PARTS / 2; half > 0; half /= 2) {
+        for (int j = 0; j < half; j++) {
+            part[j] += part[j + half];
+        }
+    }
+    return part[0];
+}
+
+MRT_INLINE double mrt_sum_of_(const float *x, int64_t n, double center, bool square) {
+    double part[MRT_SUM_PARTS] = {0};
+    int64_t i = 0;
+    for (; i + MRT_SUM_PARTS <= n; i += MRT_SUM_PARTS) {
+        for (int j = 0; j < MRT_SUM_PARTS; j++) {
+            const double d = (double)x[i + j] - center;
+            part[j] += square ? d * d : d;
+        }
+    }
+    for (int j = 0; i + j < n; j++) {
+        const double d = (double)x[i + j] - center;
+        part[j] += square ? d * d : d;
+    }
+    return mrt_fold_(part);
+}
+
 /* Largest element; -infinity for n = 0. A NaN is skipped. */
 float mrt_max(const float *x, int64_t n);
 
