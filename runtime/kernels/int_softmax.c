@@ -14,7 +14,7 @@ typedef struct softmax_job {
     const uint8_t *x;
     uint8_t *y;
     int64_t count, per_tile; /* rows */
-    void (*run)(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y);
+    mrt_softmax_rows_fn *run;
 } softmax_job;
 
 static mrt_status check_table(const mrt_tensor *table, mrt_error *err) {
@@ -81,7 +81,7 @@ MRT_CLONES static void finish(const mrt_softmax_rows *s, const uint32_t *restric
     }
 }
 
-void mrt_softmax_row(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y) {
+static void run_row(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y) {
     uint32_t e[MRT_SOFTMAX_CHUNK];
     const int32_t m = largest(x, s->size, s->flip);
     uint64_t sum = 0;
@@ -99,12 +99,17 @@ void mrt_softmax_row(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y) {
     }
 }
 
+void mrt_softmax_rows_plain(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y, int64_t rows) {
+    for (int64_t r = 0; r < rows; ++r) {
+        run_row(s, x + r * s->size, y + r * s->size);
+    }
+}
+
 static void row_tile(void *context, int64_t tile) {
     const softmax_job *j = context;
     const int64_t end = mrt_min64(j->count, (tile + 1) * j->per_tile);
-    for (int64_t r = tile * j->per_tile; r < end; ++r) {
-        j->run(&j->rows, j->x + r * j->rows.size, j->y + r * j->rows.size);
-    }
+    const int64_t first = tile * j->per_tile;
+    j->run(&j->rows, j->x + first * j->rows.size, j->y + first * j->rows.size, end - first);
 }
 
 MRT_CLONES static void fill_every(const uint32_t *table, uint32_t *every) {
@@ -124,7 +129,7 @@ void mrt_softmax_int_run(const mrt_call *call) {
     softmax_job j = {.x = x->data,
                      .y = y->data,
                      .count = mrt_shape_range(&x->shape, 0, x->shape.rank - 1),
-                     .run = mrt_softmax_row,
+                     .run = mrt_softmax_rows_plain,
                      .rows = {.table = call->in[1]->data,
                               .every = every,
                               .size = x->shape.dims[x->shape.rank - 1],
@@ -135,7 +140,7 @@ void mrt_softmax_int_run(const mrt_call *call) {
                               .high = (int32_t)high}};
 #ifdef MRT_TILE_X86
     if ((mrt_tile_isa_select()->features & MRT_TILE_AVX512) != 0) {
-        j.run = mrt_softmax_row_avx512;
+        j.run = mrt_softmax_rows_avx512;
     }
 #endif
     if (j.count * j.rows.size == 0) {

@@ -25,9 +25,12 @@ static inline uint32_t mrt_softmax_factor(const mrt_softmax_rows *s, uint64_t su
     return (uint32_t)(q - (q * sum > whole));
 }
 
-void mrt_softmax_row(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y);
+/* Rows lie one after the other; sizes are not 0. */
+typedef void mrt_softmax_rows_fn(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y,
+                                 int64_t rows);
+mrt_softmax_rows_fn mrt_softmax_rows_plain;
 #ifdef MRT_TILE_X86
-void mrt_softmax_row_avx512(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y);
+mrt_softmax_rows_fn mrt_softmax_rows_avx512;
 #endif
 
 #endif

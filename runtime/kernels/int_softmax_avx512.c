@@ -8,6 +8,11 @@
 #define TARGET_INLINE                                                                              \
     static inline __attribute__((always_inline, target("avx2,avx512f,avx512bw,avx512vl,avx512dq")))
 
+enum {
+    MOST_ROWS = 16,
+    ROOM = 1024 /* exponentials of those rows, 8 KiB */
+};
+
 TARGET_INLINE __mmask64 first_64(int64_t n) {
     return n >= 64 ? ~(__mmask64)0 : ((__mmask64)1 << n) - 1;
 }
@@ -80,8 +85,10 @@ TARGET_INLINE void finish(const mrt_softmax_rows *s, const sixteen *e, uint32_t 
     }
 }
 
-__attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512dq"))) void
-mrt_softmax_row_avx512(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y) {
+#define TARGET __attribute__((target("avx2,avx512f,avx512bw,avx512vl,avx512dq")))
+
+/* A row of more than a chunk: exponentials are looked up twice. */
+TARGET static void long_row(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y) {
     sixteen e[MRT_SOFTMAX_CHUNK / 16];
     const int32_t m = largest(s, x);
     __m512i sum = _mm512_setzero_si512();
@@ -93,10 +100,41 @@ mrt_softmax_row_avx512(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y) 
     for (int64_t i = 0; i < s->size; i += MRT_SOFTMAX_CHUNK) {
         const int64_t left = s->size - i;
         const int64_t n = left < MRT_SOFTMAX_CHUNK ? left : MRT_SOFTMAX_CHUNK;
-        if (s->size > MRT_SOFTMAX_CHUNK) {
-            look_up(s, x + i, n, m, e, sum);
-        }
+        look_up(s, x + i, n, m, e, sum);
         finish(s, e, factor, n, y + i);
+    }
+}
+
+/* Several rows pass by pass: the long chains at the end of a row overlap with the next row's. */
+TARGET static void short_rows(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y, int rows) {
+    sixteen e[ROOM / 16];
+    int32_t m[MOST_ROWS];
+    uint32_t factor[MOST_ROWS];
+    const int64_t step = (s->size + 15) / 16;
+    for (int r = 0; r < rows; ++r) {
+        m[r] = largest(s, x + r * s->size);
+    }
+    for (int r = 0; r < rows; ++r) {
+        const __m512i sum = look_up(s, x + r * s->size, s->size, m[r], e + r * step,
+                                    _mm512_setzero_si512());
+        factor[r] = mrt_softmax_factor(s, (uint64_t)_mm512_reduce_add_epi64(sum));
+    }
+    for (int r = 0; r < rows; ++r) {
+        finish(s, e + r * step, factor[r], s->size, y + r * s->size);
+    }
+}
+
+TARGET void mrt_softmax_rows_avx512(const mrt_softmax_rows *s, const uint8_t *x, uint8_t *y,
+                                    int64_t rows) {
+    const int64_t fit = s->size > MRT_SOFTMAX_CHUNK ? 1 : ROOM / ((s->size + 15) / 16 * 16);
+    const int64_t most = fit < MOST_ROWS ? fit : MOST_ROWS;
+    for (int64_t r = 0; r < rows; r += most) {
+        const int64_t n = rows - r < most ? rows - r : most;
+        if (s->size > MRT_SOFTMAX_CHUNK) {
+            long_row(s, x + r * s->size, y + r * s->size);
+        } else {
+            short_rows(s, x + r * s->size, y + r * s->size, (int)n);
+        }
     }
 }
 
