@@ -1,7 +1,8 @@
-/* Integer softmax against its oracle, and what its check refuses. */
+/* Integer softmax, and quantization next to ties, against their oracles. */
 #include "test/unit/int_test_util.h"
 #include "test/unit/rounds.h"
 
+#include <float.h>
 #include <math.h>
 
 #include "test/ref/ref_int.h"
@@ -121,6 +122,53 @@ START_TEST(softmax_refusals) {
 }
 END_TEST
 
+/* Values on ties, next to them and anywhere, by scales of every kind. */
+static float near_tie(double scale, int64_t range) {
+    float x = (float)(((double)rnd_in(-range, range) + 0.5) * scale);
+    for (int64_t steps = rnd_in(-2, 2); steps != 0; steps += steps > 0 ? -1 : 1) {
+        x = nextafterf(x, steps > 0 ? INFINITY : -INFINITY);
+    }
+    return x;
+}
+
+static double any_scale(void) {
+    switch (rnd() % 6) {
+    case 0: return ldexp(1.0, (int)rnd_in(-20, 10)); /* every tie is exact */
+    case 1: return ldexp((double)rnd_in(1, 255), (int)rnd_in(-20, 2));
+    case 2: return (double)rnd_in(1, 1000000) / 1e7; /* more bits than an f32 */
+    case 3: return (double)(float)ldexp((double)rnd_in(1 << 22, 1 << 24), (int)rnd_in(-149, 100));
+    default: return (double)(float)((double)rnd_in(1, 1000000) / 1e7);
+    }
+}
+
+START_TEST(quantize_near_ties) {
+    static const mrt_dtype types[] = {MRT_I8, MRT_U8, MRT_I16};
+    static const float special[] = {NAN, INFINITY, -INFINITY, 0.0f, -0.0f, FLT_MAX, -FLT_MAX,
+                                    1e-45f};
+    const int64_t count = 700;
+    for (int repeat = 0; repeat < TEST_ROUNDS(300); ++repeat) {
+        mrt_tensor x = tensor_1d(MRT_F32, count), y = tensor_1d(types[repeat % 3], count);
+        int32_t expected[700], low, high;
+        float *xs = x.data;
+        range_of(y.dtype, &low, &high);
+        y.scale = any_scale();
+        y.zero_point = rnd() % 2 ? 0 : rnd_value(low, high);
+        for (int64_t i = 0; i < count; ++i) {
+            const bool tie = repeat % 5 == 0 ? i % 100 == 50 : rnd() % 2;
+            xs[i] = tie ? near_tie(y.scale, 2 * (high - low))
+                        : (float)((double)rnd_in(-40000, 40000) * 0.01 * y.scale);
+            xs[i] = rnd() % 64 ? xs[i] : special[rnd() % 8];
+            expected[i] = ref_int_quantize((double)xs[i], y.scale, y.zero_point, low, high);
+        }
+        const mrt_tensor *in[1] = {&x};
+        mrt_tensor *outs[1] = {&y};
+        mrt_call call = {.in = in, .n_in = 1, .out = outs, .n_out = 1};
+        run_and_compare(&call, mrt_quantize_check, mrt_quantize_run, expected);
+        tensor_free(&x), tensor_free(&y);
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("kernels_int_nn");
     TCase *tcase = tcase_create("kernels");
@@ -128,6 +176,7 @@ int main(void) {
     tcase_add_test(tcase, softmax);
     tcase_add_test(tcase, softmax_is_close);
     tcase_add_test(tcase, softmax_refusals);
+    tcase_add_test(tcase, quantize_near_ties);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
