@@ -143,25 +143,6 @@ static inline int32_t mrt_quantize_f32(float x, double inverse, int32_t zero_poi
     return (int32_t)(r + (double)zero_point);
 }
 
-/* The same in f32 for 8-bit results and scales of ordinary size; inverse = f32(1 / scale). A clamped quotient of at
- * most 255 is off by less than 255 * 2^-23 < 1e-4, so the result is right unless it lies that close to a
- * tie, or x is a NaN: then *unsure becomes 1 and the result means nothing. */
-static inline bool mrt_quantize_is_quick(double scale) {
-    return mrt_scale_is_f32(scale) && scale > 0x1p-100 && scale < 0x1p+100;
-}
-static inline int32_t mrt_quantize_quick(float x, float inverse, int32_t zero_point, int32_t low,
-                                         int32_t high, int32_t *unsure) {
-    const float magic = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
-    const float r_low = (float)(low - zero_point), r_high = (float)(high - zero_point);
-    float v = x * inverse;
-    v = v < r_low ? r_low : v;
-    v = v > r_high ? r_high : v;
-    const float r = (v + magic) - magic;
-    const float off = v - r;
-    *unsure |= !((off < 0.4999f) & (off > -0.4999f));
-    return (int32_t)r + zero_point;
-}
-
 /* [dequantize] (q - zero_point) * scale in double, rounded once more to f32. */
 static inline float mrt_dequantize_value(int32_t q, double scale, int32_t zero_point) {
     return (float)((double)((int64_t)q - zero_point) * scale);

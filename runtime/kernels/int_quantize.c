@@ -1,7 +1,7 @@
 /* quantize, dequantize (rules of the same name) and lut_8 (rule lut-8). */
 #include "runtime/kernels/elem_util.h"
+#include "runtime/kernels/int_quantize.h"
 #include "runtime/kernels/int_util.h"
-#include "runtime/kernels/tile_isa.h"
 
 #include <math.h>
 #include <string.h>
@@ -32,36 +32,23 @@ mrt_status mrt_quantize_check(const mrt_call *call, size_t *out_scratch, mrt_err
     return MRT_OK;
 }
 
-/* Runs with an element close to a tie are done again with more bits. A division per element where the
- * scale has more bits than an f32; no compiled model has one. */
-enum { RUN = 256 };
-#define QUANTIZE_LOOP(TYPE, NAME, SCALE, VALUE)                                                    \
-    MRT_CLONES static int32_t NAME(const float *restrict x, TYPE *restrict y, int64_t count,       \
-                                   SCALE scale, int32_t zero_point) {                              \
-        int32_t unsure = 0;                                                                        \
-        for (int64_t i = 0; i < count; ++i) {                                                      \
-            y[i] = (TYPE)(VALUE);                                                                  \
-        }                                                                                          \
-        return unsure;                                                                             \
-    }
+static bool is_wide(void) {
+    return (mrt_tile_isa_select()->features & MRT_TILE_AVX512) != 0;
+}
+
+/* A division per element where the scale has more bits than an f32; no compiled model has one. */
 #define QUANTIZE(TYPE, NAME, LOW, HIGH)                                                            \
-    QUANTIZE_LOOP(TYPE, NAME##_quick, float,                                                       \
-                  mrt_quantize_quick(x[i], scale, zero_point, LOW, HIGH, &unsure))                 \
-    QUANTIZE_LOOP(TYPE, NAME##_f32, double,                                                        \
-                  mrt_quantize_f32(x[i], scale, zero_point, LOW, HIGH))                            \
-    QUANTIZE_LOOP(TYPE, NAME##_any, double,                                                        \
-                  mrt_quantize_value((double)x[i], scale, zero_point, LOW, HIGH))                  \
-    static void NAME(const float *x, TYPE *y, int64_t count, double scale, int32_t zero_point) {   \
-        const bool is_quick = sizeof(TYPE) == 1 && mrt_quantize_is_quick(scale);                   \
+    MRT_CLONES static void NAME(const float *restrict x, TYPE *restrict y, int64_t count,          \
+                                double scale, int32_t zero_point) {                                \
+        const double inverse = 1.0 / scale;                                                        \
         if (!mrt_scale_is_f32(scale)) {                                                            \
-            NAME##_any(x, y, count, scale, zero_point);                                            \
+            for (int64_t i = 0; i < count; ++i) {                                                  \
+                y[i] = (TYPE)mrt_quantize_value((double)x[i], scale, zero_point, LOW, HIGH);       \
+            }                                                                                      \
             return;                                                                                \
         }                                                                                          \
-        for (int64_t i = 0; i < count; i += RUN) {                                                 \
-            const int64_t n = mrt_min64(RUN, count - i);                                           \
-            if (!is_quick || NAME##_quick(x + i, y + i, n, (float)(1.0 / scale), zero_point)) {    \
-                NAME##_f32(x + i, y + i, n, 1.0 / scale, zero_point);                              \
-            }                                                                                      \
+        for (int64_t i = 0; i < count; ++i) {                                                      \
+            y[i] = (TYPE)mrt_quantize_f32(x[i], inverse, zero_point, LOW, HIGH);                   \
         }                                                                                          \
     }
 QUANTIZE(int8_t, quantize_i8, -128, 127)
@@ -75,12 +62,22 @@ static void quantize_tile(void *context, int64_t tile) {
     const int64_t count = mrt_min64(MRT_ELEM_TILE, mrt_shape_count(&y->shape) - begin);
     const float *x = mrt_elem_at(call->in[0], begin);
     void *out = mrt_elem_at(y, begin);
+    if (y->dtype == MRT_I16) {
+        quantize_i16(x, out, count, y->scale, y->zero_point);
+        return;
+    }
+#ifdef MRT_TILE_X86
+    if (is_wide() && mrt_scale_is_f32(y->scale)) {
+        mrt_quantize_fn *quantize =
+            y->dtype == MRT_I8 ? mrt_quantize_i8_avx512 : mrt_quantize_u8_avx512;
+        quantize(x, out, count, y->scale, y->zero_point);
+        return;
+    }
+#endif
     if (y->dtype == MRT_I8) {
         quantize_i8(x, out, count, y->scale, y->zero_point);
-    } else if (y->dtype == MRT_U8) {
-        quantize_u8(x, out, count, y->scale, y->zero_point);
     } else {
-        quantize_i16(x, out, count, y->scale, y->zero_point);
+        quantize_u8(x, out, count, y->scale, y->zero_point);
     }
 }
 
@@ -127,6 +124,14 @@ static void dequantize_tile(void *context, int64_t tile) {
     const int64_t count = mrt_min64(MRT_ELEM_TILE, mrt_shape_count(&t->shape) - begin);
     const void *x = mrt_elem_at(t, begin);
     float *y = mrt_elem_at(call->out[0], begin);
+#ifdef MRT_TILE_X86
+    if (mrt_dtype_bytes(t->dtype) == 1 && is_wide()) {
+        mrt_dequantize_fn *dequantize =
+            t->dtype == MRT_I8 ? mrt_dequantize_i8_avx512 : mrt_dequantize_u8_avx512;
+        dequantize(x, y, count, t->scale, t->zero_point);
+        return;
+    }
+#endif
     if (t->dtype == MRT_I8) {
         dequantize_i8(x, y, count, t->scale, t->zero_point);
     } else if (t->dtype == MRT_U8) {

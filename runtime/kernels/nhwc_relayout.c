@@ -7,15 +7,18 @@
 
 #include <string.h>
 
-enum { TILE = 64 }; /* positions, and channels, that are transposed in one piece */
+enum {
+    TILE = 64,        /* positions, and channels, that are transposed in one piece */
+    PLAIN_TILE = 4096 /* positions that need no buffer */
+};
 
 typedef struct relayout_job {
     const uint8_t *x;
     uint8_t *y;
     int64_t element; /* bytes */
-    int64_t channels, positions, tiles; /* tiles per image */
+    int64_t channels, positions, tile, tiles; /* positions of a tile, tiles per image */
     uint8_t flip;
-    bool to_last;
+    bool to_last, is_plain;
 } relayout_job;
 
 static mrt_status check_form(const mrt_tensor *first, const mrt_tensor *last, mrt_error *err) {
@@ -66,6 +69,23 @@ static void transpose_tile(uint8_t *restrict y, const uint8_t *restrict x, int64
     }
 }
 
+/* Pictures have one channel or three. */
+MRT_CLONES
+static void weave_3(uint8_t *restrict y, const uint8_t *restrict a, const uint8_t *restrict b,
+                    const uint8_t *restrict c, int64_t count, uint8_t flip) {
+    for (int64_t i = 0; i < count; ++i) {
+        y[3 * i] = a[i] ^ flip;
+        y[3 * i + 1] = b[i] ^ flip;
+        y[3 * i + 2] = c[i] ^ flip;
+    }
+}
+MRT_CLONES
+static void flip_copy(uint8_t *restrict y, const uint8_t *restrict x, int64_t count, uint8_t flip) {
+    for (int64_t i = 0; i < count; ++i) {
+        y[i] = x[i] ^ flip;
+    }
+}
+
 /* Positions [from, from + count) of an image of floats. */
 static void run_floats(const relayout_job *job, int64_t image, int64_t from, int64_t count) {
     const int64_t unit = sizeof(float);
@@ -81,15 +101,29 @@ static void run_floats(const relayout_job *job, int64_t image, int64_t from, int
     }
 }
 
+static void run_plain(const relayout_job *job, int64_t image, int64_t from, int64_t count) {
+    const uint8_t *x = job->x + image + from;
+    if (job->channels == 1) {
+        flip_copy(job->y + image + from, x, count, job->flip);
+        return;
+    }
+    weave_3(job->y + image + 3 * from, x, x + job->positions, x + 2 * job->positions, count,
+            job->flip);
+}
+
 static void run_tile(void *context, int64_t index) {
     const relayout_job *job = context;
     const int64_t rows = job->to_last ? job->channels : job->positions;
     const int64_t columns = job->to_last ? job->positions : job->channels;
     const int64_t image = index / job->tiles * job->channels * job->positions;
-    const int64_t from = index % job->tiles * TILE; /* of the positions */
-    const int64_t count = mrt_min64(TILE, job->positions - from);
+    const int64_t from = index % job->tiles * job->tile; /* of the positions */
+    const int64_t count = mrt_min64(job->tile, job->positions - from);
     if (job->element == sizeof(float)) {
         run_floats(job, image, from, count);
+        return;
+    }
+    if (job->is_plain) {
+        run_plain(job, image, from, count);
         return;
     }
     for (int64_t c = 0; c < job->channels; c += TILE) {
@@ -115,6 +149,8 @@ void mrt_relayout_run(const mrt_call *call) {
     }
     const int64_t images = first->shape.rank >= 3 ? first->shape.dims[0] : 1;
     job.positions = count / images / job.channels;
-    job.tiles = mrt_div_up(job.positions, TILE);
+    job.is_plain = job.element == 1 && (job.channels == 1 || (job.channels == 3 && job.to_last));
+    job.tile = job.is_plain ? PLAIN_TILE : TILE;
+    job.tiles = mrt_div_up(job.positions, job.tile);
     mrt_parallel_for(call->pool, images * job.tiles, run_tile, &job);
 }

@@ -1,4 +1,4 @@
-/* Integer softmax, and quantization next to ties, against their oracles. */
+/* Integer softmax, quantization next to ties and changes of layout against their oracles. */
 #include "test/unit/int_test_util.h"
 #include "test/unit/rounds.h"
 
@@ -169,6 +169,40 @@ START_TEST(quantize_near_ties) {
 }
 END_TEST
 
+/* Row-major i8 or u8 to channels-last u8 and back. */
+static void check_relayout(int64_t images, int64_t channels, int64_t positions) {
+    const int64_t dims[3] = {images, channels, positions}, last[3] = {images, positions, channels};
+    mrt_tensor x = tensor_new(rnd_dtype(), 3, dims), y = tensor_new(MRT_U8, 3, last);
+    mrt_tensor back = tensor_new(x.dtype, 3, dims);
+    int32_t *xs = tensor_random(&x);
+    int32_t *turned = malloc(((size_t)(images * channels * positions) + 1) * sizeof turned[0]);
+    const int32_t offset = x.dtype == MRT_I8 ? 128 : 0;
+    for (int64_t i = 0; i < images * channels * positions; ++i) {
+        const int64_t p = i % positions, c = i / positions % channels, n = i / positions / channels;
+        turned[(n * positions + p) * channels + c] = xs[i] + offset;
+    }
+    mrt_axis_params to_last = {.flag = 1}, to_rows = {.flag = 0};
+    const mrt_tensor *in[1] = {&x}, *from[1] = {&y};
+    mrt_tensor *outs[1] = {&y}, *backs[1] = {&back};
+    mrt_call call = {.in = in, .n_in = 1, .out = outs, .n_out = 1, .params = &to_last};
+    mrt_call reverse = {.in = from, .n_in = 1, .out = backs, .n_out = 1, .params = &to_rows};
+    run_kernel(&call, mrt_relayout_check, mrt_relayout_run, turned);
+    run_kernel(&reverse, mrt_relayout_check, mrt_relayout_run, xs);
+    free(xs), free(turned);
+    tensor_free(&x), tensor_free(&y), tensor_free(&back);
+}
+
+START_TEST(relayout) {
+    static const int64_t channels[] = {1, 2, 3, 4, 16, 63, 64, 65, 130};
+    static const int64_t positions[] = {1, 7, 63, 64, 65, 4095, 4099};
+    for (size_t c = 0; c < sizeof channels / sizeof channels[0]; ++c) {
+        for (size_t p = 0; p < sizeof positions / sizeof positions[0]; ++p) {
+            check_relayout(rnd_in(1, 2), channels[c], positions[p]);
+        }
+    }
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("kernels_int_nn");
     TCase *tcase = tcase_create("kernels");
@@ -177,6 +211,7 @@ int main(void) {
     tcase_add_test(tcase, softmax_is_close);
     tcase_add_test(tcase, softmax_refusals);
     tcase_add_test(tcase, quantize_near_ties);
+    tcase_add_test(tcase, relayout);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
