@@ -169,6 +169,20 @@ START_TEST(quantize_near_ties) {
 }
 END_TEST
 
+static void check_run(mrt_call *call, int threads, const int32_t *expected) {
+    size_t scratch = 1;
+    mrt_tensor *y = call->out[0];
+    ck_assert_int_eq(mrt_relayout_check(call, &scratch, NULL), MRT_OK);
+    ck_assert_uint_eq(scratch, 0);
+    call->pool = test_pool(threads);
+    memset(y->data, RED_BYTE, (size_t)mrt_shape_count(&y->shape));
+    mrt_relayout_run(call);
+    for (int64_t i = 0; i < mrt_shape_count(&y->shape); ++i) {
+        ck_assert_int_eq(tensor_get(y, i), expected[i]);
+    }
+    tensor_check_zones(y);
+}
+
 /* Row-major i8 or u8 to channels-last u8 and back. */
 static void check_relayout(int64_t images, int64_t channels, int64_t positions) {
     const int64_t dims[3] = {images, channels, positions}, last[3] = {images, positions, channels};
@@ -186,8 +200,10 @@ static void check_relayout(int64_t images, int64_t channels, int64_t positions) 
     mrt_tensor *outs[1] = {&y}, *backs[1] = {&back};
     mrt_call call = {.in = in, .n_in = 1, .out = outs, .n_out = 1, .params = &to_last};
     mrt_call reverse = {.in = from, .n_in = 1, .out = backs, .n_out = 1, .params = &to_rows};
-    run_kernel(&call, mrt_relayout_check, mrt_relayout_run, turned);
-    run_kernel(&reverse, mrt_relayout_check, mrt_relayout_run, xs);
+    for (int threads = 1; threads <= 3; ++threads) {
+        check_run(&call, threads, turned);
+        check_run(&reverse, threads, xs);
+    }
     free(xs), free(turned);
     tensor_free(&x), tensor_free(&y), tensor_free(&back);
 }
@@ -211,6 +227,7 @@ int main(void) {
     tcase_add_test(tcase, softmax_is_close);
     tcase_add_test(tcase, softmax_refusals);
     tcase_add_test(tcase, quantize_near_ties);
+    tcase_add_test(tcase, relayout);
     tcase_add_test(tcase, relayout);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
