@@ -228,7 +228,6 @@ int main(void) {
     tcase_add_test(tcase, softmax_refusals);
     tcase_add_test(tcase, quantize_near_ties);
     tcase_add_test(tcase, relayout);
-    tcase_add_test(tcase, relayout);
     suite_add_tcase(suite, tcase);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
