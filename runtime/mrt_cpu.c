@@ -127,20 +127,32 @@ static bool ask_for_tiles(void) {
            syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
 }
 
-bool mrt_cpu_tiles(void) {
+static bool ask_for_avx_vnni(void) { return has_feature("AVX2") && has_feature("AVX-VNNI"); }
+
+/* An answer is written once for the process: cpuid leaves a virtual machine, which costs as much as a
+ * small kernel, and kernels ask at each call. Threads that race write the same. */
+static bool answered(atomic_int *answer, bool (*ask)(void)) {
     enum { UNKNOWN, REFUSED, GRANTED };
-    /* Written once for the process: cpuid leaves a virtual machine, which costs as much as a small
-     * kernel, and kernels ask at each call. Threads that race write the same. */
-    static atomic_int answer = UNKNOWN;
-    int known = atomic_load_explicit(&answer, memory_order_relaxed);
+    int known = atomic_load_explicit(answer, memory_order_relaxed);
     if (known == UNKNOWN) {
-        known = ask_for_tiles() ? GRANTED : REFUSED;
-        atomic_store_explicit(&answer, known, memory_order_relaxed);
+        known = ask() ? GRANTED : REFUSED;
+        atomic_store_explicit(answer, known, memory_order_relaxed);
     }
     return known == GRANTED;
 }
+
+bool mrt_cpu_tiles(void) {
+    static atomic_int answer;
+    return answered(&answer, ask_for_tiles);
+}
+
+bool mrt_cpu_avx_vnni(void) {
+    static atomic_int answer;
+    return answered(&answer, ask_for_avx_vnni);
+}
 #else
 bool mrt_cpu_tiles(void) { return false; }
+bool mrt_cpu_avx_vnni(void) { return false; }
 #endif
 
 #if defined(__aarch64__) && defined(__linux__)

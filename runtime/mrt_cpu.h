@@ -18,7 +18,7 @@ typedef struct mrt_cpu_feature {
 /* Feature i of a fixed list; false past its end. */
 bool mrt_cpu_feature_at(int i, mrt_cpu_feature *out);
 
-enum { MRT_CPU_NAME = 64, MRT_CPU_ROWS = 8, MRT_CPU_MOST_THREADS = 256 };
+enum { MRT_CPU_NAME = 64, MRT_CPU_ROWS = 12, MRT_CPU_MOST_THREADS = 256 };
 /* Brand text of the processor, "unknown" where there is none. */
 void mrt_cpu_name(char text[MRT_CPU_NAME]);
 /* Processors that this process may run on (its affinity mask), 1 to MRT_CPU_MOST_THREADS. */
@@ -27,6 +27,8 @@ int mrt_cpu_threads(void);
 /* Whether this process may use the tile registers (AMX) and their int8 products. The system grants them
  * to processes that ask; they are asked for at the first call. */
 bool mrt_cpu_tiles(void);
+/* True when the processor has AVX-VNNI and the system saves its registers; kept likewise. */
+bool mrt_cpu_avx_vnni(void);
 /* Whether a 64-bit ARM has the dot products of bytes, of bytes of both signs; elsewhere false. */
 bool mrt_cpu_dotprod(void);
 bool mrt_cpu_i8mm(void);

@@ -79,7 +79,8 @@ static const mrt_tile_isa scalar_isa = {
 
 static const mrt_tile_isa *const isa_table[] = {
 #ifdef MRT_TILE_X86
-    &mrt_tile_isa_amx, &mrt_tile_isa_vnni, &mrt_tile_isa_avx512, &mrt_tile_isa_avx2,
+    &mrt_tile_isa_amx,    &mrt_tile_isa_vnni, &mrt_tile_isa_avxvnni,
+    &mrt_tile_isa_avx512, &mrt_tile_isa_avx2,
 #endif
 #ifdef MRT_TILE_ARM_DOT
     &mrt_tile_isa_i8mm, &mrt_tile_isa_dotprod,
@@ -88,6 +89,9 @@ static const mrt_tile_isa *const isa_table[] = {
     &mrt_tile_isa_neon,
 #endif
     &scalar_isa, &mrt_tile_isa_scalar_u8, &mrt_tile_isa_amx_emulated,
+#ifdef MRT_TILE_X86
+    &mrt_tile_isa_avxvnni_evex,
+#endif
 };
 enum { ISA_COUNT = sizeof(isa_table) / sizeof(isa_table[0]) };
 
@@ -105,9 +109,7 @@ static uint32_t cpu_features(void) {
     if (__builtin_cpu_supports("avx512vnni")) {
         features |= MRT_TILE_VNNI;
     }
-    if (mrt_cpu_tiles()) {
-        features |= MRT_TILE_AMX;
-    }
+    features |= (mrt_cpu_avx_vnni() ? MRT_TILE_AVX_VNNI : 0) | (mrt_cpu_tiles() ? MRT_TILE_AMX : 0);
 #endif
 #ifdef MRT_TILE_ARM
     features |= MRT_TILE_NEON | (mrt_cpu_dotprod() ? MRT_TILE_DOTPROD : 0) |

@@ -1,8 +1,8 @@
 /* Inner loops of the channels-last integer kernels, one table row per instruction set.
  *
  * Every row computes the same integers for every input; tests compare each with "scalar". A row is
- * chosen once per plan: the best one that the processor has, or the one that the environment
- * variable MICA_ISA names (scalar, avx2, avx512, vnni, amx, neon, dotprod, i8mm) when the processor
+ * chosen once per plan: the best one that the processor has, or the one that the environment variable
+ * MICA_ISA names (scalar, avx2, avx512, avxvnni, vnni, amx, neon, dotprod, i8mm) when the processor
  * has it.
  *
  * Sums are C[row][column] = sum over k of A[row][k] * W[k][column], A in uint8, W in int8. The depth is
@@ -85,7 +85,7 @@ typedef struct mrt_tile_depthwise {
 
 /* Features that a row needs; checked with the processor and the operating system. */
 enum { MRT_TILE_AVX2 = 1, MRT_TILE_AVX512 = 2, MRT_TILE_VNNI = 4, MRT_TILE_AMX = 8,
-       MRT_TILE_NEON = 16, MRT_TILE_DOTPROD = 32, MRT_TILE_I8MM = 64 };
+       MRT_TILE_NEON = 16, MRT_TILE_DOTPROD = 32, MRT_TILE_I8MM = 64, MRT_TILE_AVX_VNNI = 128 };
 
 typedef struct mrt_tile_isa {
     const char *name;
@@ -184,6 +184,8 @@ extern const mrt_tile_isa mrt_tile_isa_amx_emulated;
 extern const mrt_tile_isa mrt_tile_isa_avx2;
 extern const mrt_tile_isa mrt_tile_isa_avx512;
 extern const mrt_tile_isa mrt_tile_isa_vnni;
+extern const mrt_tile_isa mrt_tile_isa_avxvnni;
+extern const mrt_tile_isa mrt_tile_isa_avxvnni_evex; /* for tests */
 extern const mrt_tile_isa mrt_tile_isa_amx;
 /* What `bytes` names in the rows without VNNI. */
 extern const mrt_tile_isa mrt_tile_isa_avx2_bytes;

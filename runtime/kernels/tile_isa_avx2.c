@@ -1,68 +1,23 @@
 /* AVX2 rows: int16 pairs (vpmaddwd), and bytes where weights allow it (vpmaddubsw). Both exact. */
-#include "runtime/kernels/tile_isa.h"
+#include "runtime/kernels/tile_256.h"
 #include "runtime/kernels/tile_proof.h"
 
 #ifdef MRT_TILE_X86
 
-#include <immintrin.h>
-#include <string.h>
-
 #define TARGET __attribute__((target("avx2")))
-#define TARGET_INLINE static inline __attribute__((always_inline, target("avx2")))
+#define TARGET_INLINE AVX2_INLINE
 
-enum { WIDTH = MRT_TILE_BLOCKS * MRT_TILE_BLOCK };
-
-TARGET_INLINE __m256i broadcast32(const void *p) {
-    int32_t v;
-    memcpy(&v, p, sizeof(v));
-    return _mm256_set1_epi32(v);
+TARGET_INLINE __m256i dot_i16(__m256i sum, __m256i a, __m256i w) {
+    return _mm256_add_epi32(sum, _mm256_madd_epi16(a, w));
 }
-
-TARGET_INLINE __m256i load(const void *p) { return _mm256_loadu_si256(p); }
-
-TARGET_INLINE void tile_rows(const mrt_tile *t, const int rows) {
-    __m256i sum[6][2];
-    const char *w = t->w;
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; ++r) {
-        sum[r][0] = sum[r][1] = _mm256_setzero_si256();
-    }
-    for (int64_t i = 0; i < t->runs; ++i) {
-        const char *a = (const char *)t->a + t->run[i] * 2;
-        for (int64_t k = t->quads * 2; k > 0; --k, a += 4, w += 64) {
-            const __m256i w0 = load(w);
-            const __m256i w1 = load(w + 32);
-#pragma GCC unroll 6
-            for (int r = 0; r < rows; ++r) {
-                const __m256i v = broadcast32(a + (size_t)r * t->a_stride);
-                sum[r][0] = _mm256_add_epi32(sum[r][0], _mm256_madd_epi16(v, w0));
-                sum[r][1] = _mm256_add_epi32(sum[r][1], _mm256_madd_epi16(v, w1));
-            }
-        }
-    }
-#pragma GCC unroll 6
-    for (int r = 0; r < rows; ++r) {
-        _mm256_storeu_si256((__m256i *)(t->c + r * WIDTH), sum[r][0]);
-        _mm256_storeu_si256((__m256i *)(t->c + r * WIDTH + 8), sum[r][1]);
-    }
-}
-
-TARGET static void tile(const mrt_tile *t, int rows, int blocks) {
-    (void)blocks; /* one */
-    switch (rows) {
-    case 6: tile_rows(t, 6); break;
-    case 4: tile_rows(t, 4); break;
-    case 2: tile_rows(t, 2); break;
-    default: tile_rows(t, 1); break;
-    }
-}
+DEFINE_TILE_256(tile, "avx2", dot_i16, 2)
 
 #define V __m256i
 #define REGS 2
 #define HEAD(quads) mrt_tile_head(&mrt_tile_isa_avx2_bytes, quads)
 #define ZERO _mm256_setzero_si256()
 #define LOAD(p) load(p)
-#define STORE(p, v) _mm256_storeu_si256((__m256i *)(p), v)
+#define STORE(p, v) store(p, v)
 #define BROADCAST(p) broadcast32(p)
 #define SET16(v) _mm256_set1_epi16(v)
 #define ADD32(a, b) _mm256_add_epi32(a, b)
@@ -181,30 +136,6 @@ TARGET static void depthwise(const mrt_tile_depthwise *d, int32_t *acc) {
         }
         _mm256_storeu_si256((__m256i *)(acc + c), low);
         _mm256_storeu_si256((__m256i *)(acc + c + 8), high);
-    }
-}
-
-/* Four taps of each of 32 channels: lane j of register i holds channels 16 * j + 4 * i. */
-typedef struct taps256 {
-    __m256i x[4];
-} taps256;
-TARGET_INLINE taps256 load_taps(const uint8_t *x, const int64_t *tap) {
-    const __m256i x0 = load(x + tap[0]), x1 = load(x + tap[1]);
-    const __m256i x2 = load(x + tap[2]), x3 = load(x + tap[3]);
-    const __m256i low01 = _mm256_unpacklo_epi8(x0, x1);
-    const __m256i high01 = _mm256_unpackhi_epi8(x0, x1);
-    const __m256i low23 = _mm256_unpacklo_epi8(x2, x3);
-    const __m256i high23 = _mm256_unpackhi_epi8(x2, x3);
-    return (taps256){
-        {_mm256_unpacklo_epi16(low01, low23), _mm256_unpackhi_epi16(low01, low23),
-         _mm256_unpacklo_epi16(high01, high23), _mm256_unpackhi_epi16(high01, high23)}};
-}
-
-/* Those lanes in channel order. */
-TARGET_INLINE void store_lanes(int32_t *acc, const __m256i sum[4]) {
-    for (int i = 0; i < 4; i += 2) {
-        STORE(acc + 4 * i, _mm256_permute2x128_si256(sum[i], sum[i + 1], 0x20));
-        STORE(acc + 4 * i + 16, _mm256_permute2x128_si256(sum[i], sum[i + 1], 0x31));
     }
 }
 
