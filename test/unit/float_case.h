@@ -4,6 +4,7 @@
 #define FLOAT_CASE_H
 
 #include "runtime/kernels/kernels.h"
+#include "test/unit/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -123,14 +124,6 @@ static inline void case_refused(mrt_check_fn *check, mrt_call call, const char *
     size_t scratch = 0;
     ck_assert_int_eq(check(&call, &scratch, &err), MRT_INVALID);
     ck_assert_msg(strstr(err.text, text) != NULL, "message '%s' lacks '%s'", err.text, text);
-}
-
-static inline int case_main(Suite *suite) {
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }
 
 #endif

@@ -6,6 +6,7 @@
 #include "ir/equal.h"
 #include "ir/text.h"
 #include "ir/verify.h"
+#include "test/unit/check_main.h"
 #include "utils/compiler.h"
 
 #include <check.h>
@@ -98,11 +99,7 @@ static inline int run_suite(const char *suite_name, const TTest *const *tests, s
         tcase_add_test(tcase, tests[i]);
     }
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }
 
 #endif

@@ -1,5 +1,6 @@
 /* Samples: folders, lists and files of every kind, and every way in which they can be wrong; statistics
  * that depend neither on the order of the samples nor on the threads. */
+#include "test/unit/check_main.h"
 #include "test/unit/ir_case.h"
 #include "test/unit/test_utils_dir.h"
 
@@ -398,10 +399,7 @@ int main(void) {
     }
     suite_add_tcase(suite, tcase);
     scratch_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = check_run(suite);
     scratch_remove();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }

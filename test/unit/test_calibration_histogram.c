@@ -8,6 +8,7 @@
 #include "passes/calibration/histogram.h"
 #include "passes/calibration/histogram_bins.h"
 #include "test/ref/ref_calibration.h"
+#include "test/unit/check_main.h"
 
 enum { LEAST_EXPONENT = -100 };
 
@@ -425,9 +426,5 @@ int main(void) {
     tcase_add_test(tcase, magnitudes);
     tcase_add_loop_test(tcase, quantiles, 0, REF_SHAPES);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

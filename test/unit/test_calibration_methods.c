@@ -7,6 +7,7 @@
 
 #include "passes/calibration/methods.h"
 #include "test/ref/ref_calibration.h"
+#include "test/unit/check_main.h"
 
 enum { SAMPLES = 16384 };
 
@@ -231,9 +232,5 @@ int main(void) {
     tcase_add_test(tcase, dead_tensors);
     tcase_add_test(tcase, names);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

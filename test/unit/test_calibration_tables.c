@@ -1,4 +1,5 @@
 /* Calibration and quantize tables: round trips, every error, and what they do to a module. */
+#include "test/unit/check_main.h"
 #include "test/unit/ir_case.h"
 #include "test/unit/test_utils_dir.h"
 
@@ -252,7 +253,7 @@ END_TEST
 START_TEST(qtable_errors) {
     static const struct { const char *text, *error; } cases[] = {
         {"# op_name   quantize_mode\nconv1\n", "q:2: expected 'op_name MODE', got 'conv1'"},
-        {"conv1 INT9\n", "q:1: unknown mode 'INT9' of op 'conv1'; nearest is INT8 (modes: F32 F16 BF16 INT8)"},
+        {"conv1 INT9\n", "q:1: unknown mode 'INT9' of op 'conv1'; nearest is INT8 (modes: F32 F16 BF16 INT8 W8A8)"},
         {"conv1 whatever\n", "q:1: unknown mode 'whatever' of op 'conv1' (modes"},
         {"a F32\na F32\na F16\n", "q:3: op 'a' has two modes, F32 and F16"},
     };
@@ -302,10 +303,7 @@ int main(void) {
     }
     suite_add_tcase(suite, tcase);
     scratch_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = check_run(suite);
     scratch_remove();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }

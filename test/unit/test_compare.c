@@ -1,5 +1,6 @@
 /* Comparison metrics against values computed by hand, and their borders. */
 #include "runtime/mrt_compare.h"
+#include "test/unit/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -205,9 +206,5 @@ int main(void) {
     tcase_add_test(tests, dequantized);
     tcase_add_test(tests, long_arrays_and_types);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

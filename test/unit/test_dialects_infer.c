@@ -1,4 +1,5 @@
 /* Shape inference and verification: every family against shapes written by hand. */
+#include "test/unit/check_main.h"
 #include "test/unit/dialect_case.h"
 
 #include "dialects/op_util.h"
@@ -411,9 +412,5 @@ int main(void) {
     tcase_add_test(tests, test_rows);
     tcase_add_test(tests, test_codes);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* Plans of small functions: values against numbers worked out by hand, and error messages. */
+#include "test/unit/check_main.h"
 #include "test/unit/dialect_case.h"
 
 #include "ir/weights.h"
@@ -424,9 +425,5 @@ int main(void) {
     tcase_add_test(tests, test_fold_fill);
     tcase_add_test(tests, test_none);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,5 +1,6 @@
 /* Ops with random operand types and attributes: verify, infer, plan and run must neither crash nor
  * fail without a message. Small plans are run on zero bytes. */
+#include "test/unit/check_main.h"
 #include "test/unit/dialect_case.h"
 
 #include "ir/op_info.h"
@@ -208,9 +209,5 @@ int main(void) {
     tcase_set_timeout(tests, 600);
     tcase_add_test(tests, test_random);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "ir/float_format.h"
+#include "test/unit/check_main.h"
 
 static uint64_t state = 88172645463325252u;
 
@@ -87,9 +88,5 @@ int main(void) {
     tcase_add_test(tcase, digits_of_round_numbers);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

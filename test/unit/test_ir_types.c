@@ -5,6 +5,7 @@
 #include "ir/text.h"
 #include "utils/half.h"
 #include "utils/prng.h"
+#include "test/unit/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -298,9 +299,5 @@ int main(void) {
     tcase_add_test(tcase, rounding_agrees);
     tcase_add_test(tcase, printed_numbers_read_back);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,11 +1,12 @@
 /* unary, binary, where, cast and range against naive oracles: types, broadcasts, corner values. */
 #include "test/ref/ref_elem_ops.h"
+#include "test/unit/check_main.h"
 #include "test/unit/elem_case.h"
 #include "test/unit/rounds.h"
 
 #include <float.h>
 
-enum { ROUNDS = TEST_ROUNDS(300) };
+#define ROUNDS TEST_ROUNDS(300)
 
 static const mrt_dtype int_types[] = {MRT_I8,  MRT_U8,  MRT_I16, MRT_U16,
                                       MRT_I32, MRT_U32, MRT_I64, MRT_U64};
@@ -403,9 +404,5 @@ int main(void) {
     tcase_add_test(tests, test_refusals);
     Suite *suite = suite_create("kernels_elem");
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

@@ -1,9 +1,10 @@
 /* reduce, pool_max, arg, topk, cumsum and resize against naive oracles. */
 #include "test/ref/ref_elem_ops.h"
+#include "test/unit/check_main.h"
 #include "test/unit/elem_case.h"
 #include "test/unit/rounds.h"
 
-enum { ROUNDS = TEST_ROUNDS(400) };
+#define ROUNDS TEST_ROUNDS(400)
 
 static const mrt_dtype all_types[] = {MRT_F32, MRT_F64, MRT_I8,  MRT_U8,  MRT_I16, MRT_U16,
                                       MRT_I32, MRT_U32, MRT_I64, MRT_U64};
@@ -337,9 +338,5 @@ int main(void) {
     tcase_add_test(tests, test_refusals);
     Suite *suite = suite_create("kernels_elem_axis");
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

@@ -293,5 +293,5 @@ int main(void) {
     tcase_add_test(tests, test_pool_large);
     tcase_add_test(tests, test_conv_refused);
     suite_add_tcase(suite, tests);
-    return case_main(suite);
+    return check_run(suite);
 }

@@ -4,6 +4,7 @@
 #include "runtime/mrt_exec.h"
 #include "runtime/mrt_params.h"
 #include "test/ref/ref_float_conv.h"
+#include "test/unit/check_main.h"
 #include "test/unit/float_case.h"
 
 #include <stdio.h>
@@ -236,9 +237,5 @@ int main(void) {
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, every_isa, 0, 6);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

@@ -308,5 +308,5 @@ int main(void) {
     tcase_add_loop_test(tests, test_lrn, 0, 8);
     tcase_add_test(tests, test_refused);
     suite_add_tcase(suite, tests);
-    return case_main(suite);
+    return check_run(suite);
 }

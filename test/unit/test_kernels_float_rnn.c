@@ -222,5 +222,5 @@ int main(void) {
     tcase_add_loop_test(tests, test_large, 0, 6);
     tcase_add_test(tests, test_activations);
     suite_add_tcase(suite, tests);
-    return case_main(suite);
+    return check_run(suite);
 }

@@ -241,5 +241,5 @@ int main(void) {
     tcase_add_loop_test(cases, test_deform_random, 0, 5);
     tcase_add_test(cases, test_refused);
     suite_add_tcase(suite, cases);
-    return case_main(suite);
+    return check_run(suite);
 }

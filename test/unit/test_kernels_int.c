@@ -1,5 +1,6 @@
 /* conv_int, deconv_int and matmul_int against the oracles: exact equality for every instruction set
  * and 1..4 threads. */
+#include "test/unit/check_main.h"
 #include "test/unit/int_test_util.h"
 #include "test/unit/rounds.h"
 
@@ -434,9 +435,5 @@ int main(void) {
     tcase_add_test(tcase, matmul_corners);
     tcase_add_test(tcase, refusals);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

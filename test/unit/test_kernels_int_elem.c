@@ -1,4 +1,5 @@
 /* The element-wise, pooling, reducing and resizing integer kernels against their oracles. */
+#include "test/unit/check_main.h"
 #include "test/unit/int_test_util.h"
 #include "test/unit/rounds.h"
 
@@ -475,9 +476,5 @@ int main(void) {
     tcase_add_test(tcase, lookup_rows);
     tcase_add_test(tcase, refusals);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

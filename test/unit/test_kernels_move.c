@@ -1,5 +1,6 @@
 /* Movement kernels against naive oracles: random shapes of rank 0 to 6 with empty and unit axes. */
 #include "test/ref/ref_move_all.h"
+#include "test/unit/check_main.h"
 #include "test/unit/elem_case.h"
 
 enum { ROUNDS = 400 };
@@ -441,9 +442,5 @@ int main(void) {
     tcase_add_test(tests, test_refusals);
     Suite *suite = suite_create("kernels_move");
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

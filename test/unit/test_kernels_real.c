@@ -1,4 +1,5 @@
 /* matmul_real against its oracle: the same bits for every instruction set and number of threads. */
+#include "test/unit/check_main.h"
 #include "test/unit/int_test_util.h"
 
 #include "runtime/kernels/kernels.h"
@@ -163,9 +164,5 @@ int main(void) {
         tcase_add_test(tcase, tests[i]);
     }
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

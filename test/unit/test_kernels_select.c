@@ -1,5 +1,6 @@
 /* Kernels that find how large their result is, against naive oracles. */
 #include "test/ref/ref_select.h"
+#include "test/unit/check_main.h"
 #include "test/unit/elem_case.h"
 
 enum { ROUNDS = 300, ROOM = 4096 };
@@ -251,9 +252,5 @@ int main(void) {
     tcase_add_test(all, test_slice_live);
     tcase_add_test(all, test_checks);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return check_run(suite);
 }

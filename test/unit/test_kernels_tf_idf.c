@@ -163,5 +163,5 @@ int main(void) {
     tcase_add_test(cases, test_broken_pools);
     tcase_add_test(cases, test_refused);
     suite_add_tcase(suite, cases);
-    return case_main(suite);
+    return check_run(suite);
 }

@@ -1,6 +1,7 @@
 /* Sizes that depend on data, from the IR through the plan to the executor. */
 #include "ir/verify.h"
 #include "runtime/mrt_params.h"
+#include "test/unit/check_main.h"
 #include "test/unit/dialect_case.h"
 
 typedef struct net {
@@ -244,9 +245,5 @@ int main(void) {
     tcase_add_test(all, test_other_sizes);
     tcase_add_loop_test(all, test_claims, 0, (int)(sizeof claims / sizeof claims[0]));
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return check_run(suite);
 }

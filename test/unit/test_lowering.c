@@ -1,5 +1,6 @@
 /* Lowering of every op family in every mode: the tpu op it becomes, how near its results are, why it
  * falls back, and that the bundle computes the same bits. */
+#include "test/unit/check_main.h"
 #include "test/unit/lowering_case.h"
 #include "test/unit/test_utils_dir.h"
 
@@ -414,10 +415,7 @@ int main(void) {
     }
     suite_add_tcase(suite, tcase);
     scratch_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = check_run(suite);
     scratch_remove();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }

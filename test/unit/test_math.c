@@ -1,6 +1,7 @@
 /* Elementary functions against libm in double, over a stride of all bit patterns of float; special
  * values; array forms and vector widths against the scalar form. */
 #include "runtime/mrt_math.h"
+#include "test/unit/check_main.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -255,9 +256,5 @@ int main(void) {
     tcase_add_loop_test(tests, test_widths, 0, FUNCTIONS);
 #endif
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return check_run(suite);
 }

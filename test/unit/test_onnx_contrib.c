@@ -1,5 +1,6 @@
 /* What the importer says about operators of com.microsoft that it cannot take. Their results are
  * compared with those of onnxruntime by test/onnx_nodes. */
+#include "test/unit/check_main.h"
 #include "test/unit/onnx_models.h"
 
 #define U8_TYPE ONNX__TENSOR_PROTO__DATA_TYPE__UINT8
@@ -205,9 +206,5 @@ int main(void) {
         tcase_add_test(tests, all[i]);
     }
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return check_run(suite);
 }

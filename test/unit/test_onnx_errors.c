@@ -1,4 +1,5 @@
 /* Every message of the importer's reader and graph walk, and the common ones of converters. */
+#include "test/unit/check_main.h"
 #include "test/unit/onnx_models.h"
 
 static model m;
@@ -439,9 +440,5 @@ int main(void) {
         tcase_add_test(tests, all[i]);
     }
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return check_run(suite);
 }

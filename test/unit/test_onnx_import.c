@@ -1,4 +1,5 @@
 /* What the importer makes of models that are right. */
+#include "test/unit/check_main.h"
 #include "test/unit/onnx_models.h"
 
 #include "runtime/mrt_exec.h"
@@ -373,9 +374,5 @@ int main(void) {
         tcase_add_test(tests, all[i]);
     }
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return check_run(suite);
 }

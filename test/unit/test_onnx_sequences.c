@@ -1,5 +1,6 @@
 /* Sequences and optionals in the importer: what they become, and every message about them. Constant
  * tensors fold, so that values are seen in the module. */
+#include "test/unit/check_main.h"
 #include "test/unit/onnx_models.h"
 
 static model m;
@@ -395,9 +396,5 @@ int main(void) {
         tcase_add_test(tests, all[i]);
     }
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return check_run(suite);
 }

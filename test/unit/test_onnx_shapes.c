@@ -1,4 +1,5 @@
 /* The text of the option input_shapes. */
+#include "test/unit/check_main.h"
 #include "test/unit/onnx_models.h"
 
 static mica_arena *arena;
@@ -66,9 +67,5 @@ int main(void) {
     tcase_add_test(tests, named);
     tcase_add_test(tests, refused);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return check_run(suite);
 }

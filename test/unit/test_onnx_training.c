@@ -1,5 +1,6 @@
 /* Messages about n-gram pools, optimizers, and nodes in training mode. Values are checked by the ONNX
  * node cases. */
+#include "test/unit/check_main.h"
 #include "test/unit/onnx_models.h"
 
 static model m;
@@ -133,9 +134,5 @@ int main(void) {
         tcase_add_test(tests, all[i]);
     }
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return check_run(suite);
 }

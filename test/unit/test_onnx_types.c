@@ -1,5 +1,6 @@
 /* Element types of ONNX models: packed data, casts, quantization, f64, moved elements. All nodes of
  * most models have constant operands, so that importing them computes them. */
+#include "test/unit/check_main.h"
 #include "test/unit/onnx_models.h"
 
 #include <math.h>
@@ -272,9 +273,5 @@ int main(void) {
     tcase_add_test(tcase, bit_cast);
     tcase_add_test(tcase, bit_cast_keeps_the_width);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -2,6 +2,7 @@
  * and many random graphs are run before and after optimization on random inputs. Every pattern must
  * fire in a text test or have a case of test_patterns.c, which runs it alone; locations must survive; a
  * second optimization finds nothing. */
+#include "test/unit/check_main.h"
 #include "test/unit/graph_case.h"
 
 #include "passes/top/patterns.h"
@@ -494,9 +495,5 @@ int main(void) {
     tcase_add_test(tcase, text_tests);
     tcase_add_loop_test(tcase, random_graphs, 0, 8);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

@@ -1,5 +1,6 @@
 /* Every rewrite pattern of the top dialect: that it fires, what it leaves, that the network computes the
  * same; and the cases in which it must not fire. */
+#include "test/unit/check_main.h"
 #include "test/unit/graph_case.h"
 
 #include "passes/top/patterns.h"
@@ -135,9 +136,5 @@ int main(void) {
     tcase_add_loop_test(tcase, all_patterns, 0, MICA_COUNT(cases));
     tcase_add_test(tcase, all_are_covered);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

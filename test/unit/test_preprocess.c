@@ -1,4 +1,5 @@
 /* Image preprocessing against an oracle that works pixel by pixel, and its errors. */
+#include "test/unit/check_main.h"
 #include "test/unit/ir_case.h"
 #include "test/unit/test_utils_dir.h"
 
@@ -196,10 +197,7 @@ int main(void) {
     }
     suite_add_tcase(suite, tcase);
     scratch_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = check_run(suite);
     scratch_remove();
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return status;
 }

@@ -1,4 +1,5 @@
 /* Rounding, requantization and parameter derivation against 128-bit and decimal oracles. */
+#include "test/unit/check_main.h"
 #include "test/unit/int_test_util.h"
 
 #include <math.h>
@@ -270,9 +271,5 @@ int main(void) {
     tcase_add_test(tcase, weights_and_bias);
     tcase_add_test(tcase, many_weights);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

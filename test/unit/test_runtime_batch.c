@@ -1,4 +1,5 @@
 /* Batches run part by part: which plans are cut, and that parts give what the whole gives. */
+#include "test/unit/check_main.h"
 #include "test/unit/int_test_util.h"
 
 #include "runtime/mrt_batch.h"
@@ -218,9 +219,5 @@ int main(void) {
     TCase *tcase = tcase_create("batch");
     tcase_add_loop_test(tcase, parts_equal_the_whole, 0, (int)(sizeof CASES / sizeof CASES[0]));
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run(suite);
 }

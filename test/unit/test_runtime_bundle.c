@@ -4,6 +4,7 @@
 #include "runtime/mrt_bundle_index.h"
 #include "runtime/mrt_exec.h"
 #include "runtime/mrt_params.h"
+#include "test/unit/check_main.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -461,9 +462,5 @@ int main(void) {
     tcase_add_test(tests, random_damage);
     tcase_add_test(tests, resealed_damage_is_reported);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

@@ -1,5 +1,6 @@
 /* Channels-last execution against the same steps run one by one in row-major order: every tensor that an
  * observer sees and every tensor read afterwards has the same bytes. */
+#include "test/unit/check_main.h"
 #include "test/unit/layout_graph.h"
 
 #include "runtime/kernels/tile_isa.h"
@@ -325,9 +326,5 @@ int main(void) {
     TCase *tcase = tcase_create("random");
     tcase_add_loop_test(tcase, random_graphs, 0, 8);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run(suite);
 }

@@ -1,5 +1,6 @@
 /* Channels-last float execution of random graphs against the same steps run one by one in row-major order:
  * close for every tensor that an observer sees, and the same bytes for one and for several threads. */
+#include "test/unit/check_main.h"
 #include "test/unit/layout_graph.h"
 
 #include "runtime/kernels/tile_f32.h"
@@ -250,9 +251,5 @@ int main(void) {
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, random_graphs, 0, 8);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run(suite);
 }

@@ -3,6 +3,7 @@
 #include "runtime/mrt_exec.h"
 #include "runtime/mrt_half.h"
 #include "runtime/mrt_params.h"
+#include "test/unit/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -592,9 +593,5 @@ int main(void) {
     tcase_add_test(tests, empty_and_misaligned);
     tcase_add_test(tests, pool_does_not_change_results);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

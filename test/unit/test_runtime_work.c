@@ -4,6 +4,7 @@
 #include "runtime/mrt_exec.h"
 #include "runtime/mrt_params.h"
 #include "runtime/mrt_probe.h"
+#include "test/unit/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -351,9 +352,5 @@ int main(void) {
     tcase_add_test(tests, blas_adds_no_threads);
     tcase_add_test(tests, shared_pool);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

@@ -3,6 +3,7 @@
 #include "runtime/mrt_params.h"
 #include "runtime/mrt_small.h"
 #include "test/ref/ref_small.h"
+#include "test/unit/check_main.h"
 #include "test/unit/elem_case.h"
 
 static const mrt_dtype floats[] = {MRT_F8E4M3FN, MRT_F8E4M3FNUZ, MRT_F8E5M2,   MRT_F8E5M2FNUZ,
@@ -267,9 +268,5 @@ int main(void) {
     tcase_add_test(tcase, packed_elements);
     tcase_add_test(tcase, no_arithmetic);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return check_run(suite);
 }

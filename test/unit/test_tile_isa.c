@@ -1,5 +1,6 @@
 /* Every row of the table of tile_isa.h that this machine has against plain loops: products, depthwise
  * sums, ends of rows and sums of two tensors, at odd sizes, misaligned, with values at their ends. */
+#include "test/unit/check_main.h"
 #include "test/unit/int_test_util.h"
 
 #include "runtime/mrt_cpu.h"
@@ -267,9 +268,5 @@ int main(void) {
     tcase_add_test(tcase, sums);
     tcase_add_test(tcase, tile_registers);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run(suite);
 }

@@ -11,6 +11,7 @@
 #include "utils/strbuf.h"
 #include "utils/strings.h"
 #include "utils/vec.h"
+#include "test/unit/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -456,9 +457,5 @@ int main(void) {
     tcase_add_test(tests, random_numbers);
     tcase_add_test(tests, progress_lines);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

@@ -1,4 +1,5 @@
 /* Files: reading, mapping, atomic output, listing. */
+#include "test/unit/check_main.h"
 #include "test/unit/test_utils_dir.h"
 #include "utils/file.h"
 #include "utils/hash.h"
@@ -155,10 +156,7 @@ int main(void) {
     tcase_add_test(tests, atomic_keeps_links);
     tcase_add_test(tests, listing);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = check_run(suite);
     scratch_remove();
-    return failed == 0 ? 0 : 1;
+    return status;
 }

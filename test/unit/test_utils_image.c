@@ -1,4 +1,5 @@
 /* Images: decoding, damaged files, resizing against the written rule, crop and pad. */
+#include "test/unit/check_main.h"
 #include "test/unit/test_utils_dir.h"
 #include "utils/arena.h"
 #include "utils/image.h"
@@ -294,10 +295,7 @@ int main(void) {
     tcase_add_test(tests, resize_known_values);
     tcase_add_test(tests, crop_and_pad);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = check_run(suite);
     scratch_remove();
-    return failed == 0 ? 0 : 1;
+    return status;
 }

@@ -1,4 +1,5 @@
 /* npy and npz: round trips, determinism, alignment, damaged and hostile files. */
+#include "test/unit/check_main.h"
 #include "test/unit/test_utils_dir.h"
 #include "utils/arena.h"
 #include "utils/file.h"
@@ -406,10 +407,7 @@ int main(void) {
     tcase_add_test(tests, npz_data_error);
     tcase_add_test(tests, npz_hostile_size);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = check_run(suite);
     scratch_remove();
-    return failed == 0 ? 0 : 1;
+    return status;
 }

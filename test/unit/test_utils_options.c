@@ -1,6 +1,7 @@
 /* Option tables: parsing, messages, help. */
 #include "utils/arena.h"
 #include "utils/options.h"
+#include "test/unit/check_main.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -238,9 +239,5 @@ int main(void) {
     tcase_add_test(tests, help_wraps);
     tcase_add_test(tests, markdown_text);
     suite_add_tcase(suite, tests);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }
