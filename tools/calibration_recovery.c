@@ -11,7 +11,9 @@ static bool wanted_steps(const calibration_settings *s, mica_recovery_options *o
     bool any = false;
     for (size_t i = 0; i < mica_recovery_steps(); ++i) {
         const char *name = mica_recovery_name(i);
-        options->wanted[i] = (s->correct && strcmp(name, "bias_correction") == 0) ||
+        options->wanted[i] = (s->equalize && strcmp(name, "channel_equalization") == 0) ||
+                             (s->smooth && strcmp(name, "smooth_quant") == 0) ||
+                             (s->correct && strcmp(name, "bias_correction") == 0) ||
                              (s->finetune_level > 0 && strcmp(name, "weight_rounding") == 0);
         any = any || options->wanted[i];
     }
@@ -40,6 +42,7 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
     job->recovery = (mica_recovery_options){.processor = job->processor, .method = &job->method,
                                             .asymmetric = s->asymmetric, .threads = job->threads,
                                             .quiet = s->quiet};
+    (void)mica_mode_find(s->recover_mode, &job->recovery.mode);
     if (s->finetune_level < 0 || s->finetune_level > 1) {
         return mica_fail(err, "--finetune_level %lld: expected 0 (off) or 1 (layer by layer)",
                          (long long)s->finetune_level);
@@ -47,16 +50,19 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
     job->recovers = wanted_steps(s, &job->recovery);
     if (!job->recovers) {
         const bool measures = job->searches || job->thresholds || s->search->explain != NULL;
-        const char *idle = s->recovered != NULL                                  ? "--recovered"
+        const bool other_mode = job->recovery.mode != MICA_MODE_INT8;
+        const char *idle = other_mode                                            ? "--recover_mode"
+                           : s->recovered != NULL                                ? "--recovered"
                            : s->asymmetric && !measures                          ? "--asymmetric"
                            : s->processor_given && !measures && s->rules == NULL ? "--processor"
                                                                                  : NULL;
         return idle == NULL ? MICA_OK
-                            : mica_fail(err, "%s has no effect without --finetune_level%s", idle,
-                                        s->recovered != NULL ? " or --bc" : ", --bc, --search or --explain");
+                            : mica_fail(err, "%s has no effect without --we, --sq, --finetune_level%s", idle,
+                                        s->recovered != NULL || other_mode ? " or --bc"
+                                                                           : ", --bc, --search or --explain");
     }
-    if (!mica_processor_has_mode(job->processor, MICA_MODE_INT8)) {
-        return mica_fail(err, "processor %s has no INT8 to recover for", s->processor);
+    if (!mica_processor_has_mode(job->processor, job->recovery.mode)) {
+        return mica_fail(err, "processor %s has no %s to recover for", s->processor, s->recover_mode);
     }
     return read_paths(job, err);
 }

@@ -124,7 +124,7 @@ struct mica_runner {
 
 static mica_status lower(mica_runner *r, const mica_cali_table *table,
                          const mica_recovery_options *options, mica_error *err) {
-    const mica_lowering_options lowering = {.processor = options->processor, .mode = MICA_MODE_INT8,
+    const mica_lowering_options lowering = {.processor = options->processor, .mode = options->mode,
                                             .asymmetric = options->asymmetric};
     MICA_TRY(mica_import_calibration(r->top, table, options->asymmetric, err));
     return mica_lower_module(r->top, &lowering, &r->tpu, NULL) == MICA_OK

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "ir/builder.h"
+#include "ir/weights.h"
 #include "passes/recovery/layers.h"
 #include "utils/arena.h"
 #include "utils/progress.h"
@@ -114,6 +115,10 @@ static mica_status apply(const state *s, const step_row *step, mica_module *copy
     return status;
 }
 
+static void release_module(void *module) {
+    mica_module_destroy(module);
+}
+
 static mica_status run_step(state *s, const step_row *step, mica_recovery_row *row, mica_error *err) {
     const double start = mica_seconds();
     mica_module *copy = mica_module_clone(s->module);
@@ -128,6 +133,8 @@ static mica_status run_step(state *s, const step_row *step, mica_recovery_row *r
     if (row->kept) {
         s->db = row->after;
         mica_module_swap(s->module, copy);
+        mica_weights_keep(s->module->weights, copy, release_module); /* dataset and statistics name its tensors */
+        copy = NULL;
         if (fresh != NULL) {
             mica_cali_table_destroy(*s->table);
             *s->table = fresh;
@@ -137,7 +144,9 @@ static mica_status run_step(state *s, const step_row *step, mica_recovery_row *r
     if (fresh != NULL) {
         mica_cali_table_destroy(fresh);
     }
-    mica_module_destroy(copy);
+    if (copy != NULL) {
+        mica_module_destroy(copy);
+    }
     row->seconds = mica_seconds() - start;
     return status;
 }

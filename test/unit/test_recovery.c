@@ -62,7 +62,8 @@ static mica_status recover(mica_module *module, const char *step, int threads,
     mica_dataset *d = mica_dataset_open(module, scratch, NULL, 0, &err);
     ck_assert_msg(d != NULL, "%s", err.text);
     mica_recovery_options options = {.processor = mica_processor_find("bm1684x"),
-                                     .method = mica_method_find("max"), .threads = threads, .quiet = true};
+                                     .method = mica_method_find("max"), .mode = MICA_MODE_INT8,
+                                     .threads = threads, .quiet = true};
     for (size_t i = 0; i < mica_recovery_steps(); ++i) {
         options.wanted[i] = strcmp(mica_recovery_name(i), step) == 0;
     }
