@@ -4,9 +4,9 @@
  * it, all that read them multiplied. Weights have a scale per row, so dividing rows costs nothing; the
  * readers' columns may, and the search weighs both.
  *
- * A cap (ReLU6) is one number for all channels. Channels of a capped set are only made larger, and only
- * those that stay below the cap with a margin, so that the cap does not act on them before or after:
- * exact on the samples, and beyond them up to the margin. */
+ * Rule for caps (ReLU6): a cap is one number for all channels, so that a scaled channel would be cut at
+ * another value. A set with a capped tensor is left alone. Scaling only channels that stay below the cap on
+ * the samples was tried and changes the network on others, by more than equalization gains. */
 #include <math.h>
 #include <string.h>
 
@@ -14,15 +14,11 @@
 #include "passes/recovery/factors.h"
 #include "utils/arena.h"
 
-static const double MARGIN = 1.1;   /* a raised channel stays so far below the cap */
-static const double SMALLEST = 1.0 / 16.0; /* of capped channels */
-
 typedef struct node {
     mica_value *value;
     const mica_layer *maker; /* layer that makes the value, or NULL */
     int64_t parent;
     bool closed;             /* cannot be scaled */
-    double cap;              /* of this value; < 0: none */
     mica_channels channels;
 } node;
 
@@ -99,9 +95,9 @@ static bool same_dims(mica_type a, mica_type b) {
            memcmp(a->dims, b->dims, (size_t)a->rank * sizeof a->dims[0]) == 0;
 }
 
-static double cap_of(const mica_op *op) {
-    const bool relu = mica_op_is(op, "top.Relu") || mica_op_bool(op, "do_relu");
-    return relu ? mica_op_f64(op, "relu_limit") : -1.0;
+static bool is_capped(const mica_op *op) {
+    const bool fused = mica_op_has_trait(op, MICA_CAN_FUSE_RELU) && mica_op_bool(op, "do_relu");
+    return (fused || mica_op_is(op, "top.Relu")) && mica_op_f64(op, "relu_limit") >= 0.0;
 }
 
 /* What one op ties together. */
@@ -110,19 +106,19 @@ static void visit(graph *g, mica_op *op) {
     node *n = &g->nodes[op->order];
     if (l != NULL) {
         n->maker = l;
-        n->cap = cap_of(op);
+        n->closed = n->closed || is_capped(op);
         return; /* reads its input by columns */
     }
     const mica_value *x = op->n_operands > 0 ? mica_op_operand(op, 0) : NULL;
     if (keeps_factors(op) && x->type->rank == 4 && index_of(x) >= 0) {
-        n->cap = cap_of(op);
+        n->closed = n->closed || is_capped(op);
         join(g, index_of(x), (int64_t)op->order);
         return;
     }
     const mica_value *y = op->n_operands == 2 ? mica_op_operand(op, 1) : NULL;
     if (mica_op_is(op, "top.Add") && y != NULL && same_dims(x->type, op->results[0].type) &&
         same_dims(y->type, x->type) && index_of(x) >= 0 && index_of(y) >= 0) {
-        n->cap = cap_of(op);
+        n->closed = n->closed || is_capped(op);
         join(g, index_of(x), (int64_t)op->order);
         join(g, index_of(y), (int64_t)op->order);
         return;
@@ -143,7 +139,6 @@ static void build(graph *g, mica_module *module) {
         n->parent = (int64_t)op->order;
         n->value = op->n_results == 1 ? &op->results[0] : NULL;
         n->closed = n->value == NULL;
-        n->cap = -1.0;
     }
     for (mica_op *op = body->first; op != NULL; op = op->next) {
         visit(g, op);
@@ -166,13 +161,11 @@ static mica_status measure(graph *g, mica_module *module, const mica_recovery_jo
     return status;
 }
 
-/* Readers, ranges and least factors of the set of `root`; false: nothing reads it. */
-static bool describe(graph *g, int64_t root, mica_factors *f, mica_reader *readers, double *range, double *least) {
-    bool capped = false;
+/* Readers and ranges of the set of `root`; false: nothing reads it. */
+static bool describe(graph *g, int64_t root, mica_factors *f, mica_reader *readers, double *range) {
     f->count = g->nodes[root].channels.count;
     for (int64_t c = 0; c < f->count; ++c) {
         range[c] = 0.0;
-        least[c] = SMALLEST;
     }
     for (int64_t i = root; i < g->count; ++i) {
         const node *n = &g->nodes[i];
@@ -184,11 +177,6 @@ static bool describe(graph *g, int64_t root, mica_factors *f, mica_reader *reade
         }
         for (int64_t c = 0; c < f->count; ++c) {
             range[c] = fmax(range[c], fmax(n->channels.high[c], -n->channels.low[c]));
-            if (n->cap >= 0.0) {
-                const double room = n->channels.high[c] * MARGIN / n->cap;
-                least[c] = fmin(fmax(least[c], room), 1.0);
-                capped = true;
-            }
         }
         for (const mica_use *use = n->value->first_use; use != NULL; use = use->next) {
             const mica_layer *l = layer_of(g->layers, use->user);
@@ -199,7 +187,6 @@ static bool describe(graph *g, int64_t root, mica_factors *f, mica_reader *reade
     }
     f->readers = readers;
     f->range = range;
-    f->least = capped ? least : NULL;
     return f->n_readers > 0;
 }
 
@@ -208,15 +195,13 @@ static double *choose(graph *g, int64_t root, bool asymmetric) {
     const int64_t count = g->nodes[root].channels.count;
     mica_reader *readers = mica_alloc((g->layers->count + 1) * sizeof *readers);
     double *range = mica_alloc((size_t)(count + 1) * sizeof *range);
-    double *least = mica_alloc((size_t)(count + 1) * sizeof *least);
     double *s = mica_alloc((size_t)(count + 1) * sizeof *s);
     mica_factors f = {.asymmetric = asymmetric};
     double exponent = -1.0;
-    const bool gains = describe(g, root, &f, readers, range, least) &&
+    const bool gains = describe(g, root, &f, readers, range) &&
                        mica_factors_search(&f, s, &exponent) > 1.02;
     mica_free(readers);
     mica_free(range);
-    mica_free(least);
     if (!gains) {
         mica_free(s);
         return NULL;

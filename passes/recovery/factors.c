@@ -101,15 +101,10 @@ static bool candidate(const mica_factors *f, const double *weights, int index, d
             used++;
         }
     }
-    /* Sets with a cap keep their largest channel, others their geometric mean. */
-    const double unit = f->least != NULL ? pow(largest, family == 2 ? 0.0 : share)
-                                         : exp(mean / (double)(used > 0 ? used : 1));
+    const double unit = exp(mean / (double)(used > 0 ? used : 1)); /* the geometric mean stays */
     for (int64_t c = 0; c < f->count; ++c) {
         const bool live = s[c] > 0.0 && unit > 0.0;
         s[c] = live ? fmin(fmax(s[c] / unit, 1.0 / WIDEST), WIDEST) : 1.0;
-        if (f->least != NULL) {
-            s[c] = fmin(fmax(s[c], f->least[c]), 1.0);
-        }
         s[c] = (double)(float)s[c];
     }
     return true;

@@ -32,7 +32,6 @@ typedef struct mica_factors {
     const mica_reader *readers;
     size_t n_readers;
     const double *range;      /* [count] largest magnitude of a channel over the tensors of the set */
-    const double *least;      /* [count] smallest factor, NULL: none; such sets are never made smaller */
     int64_t count;
     bool asymmetric;
 } mica_factors;

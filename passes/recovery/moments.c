@@ -3,11 +3,13 @@
 
 #include "dialects/top/top.h"
 #include "passes/recovery/layers.h"
+#include "runtime/kernels/float_gemm.h"
+#include "runtime/mrt_params.h"
 #include "utils/arena.h"
 #include "utils/map.h"
 #include "utils/progress.h"
 
-enum { POSITIONS = 192, BLOCK = 16 };
+enum { POSITIONS = 192, BLOCK = 64, SMALL = 64 };
 
 typedef struct gather {
     mica_layers *layers;
@@ -39,73 +41,108 @@ static void conv_row(const mica_layer *l, const float *x, int64_t g, int64_t at,
     }
 }
 
+/* One layer's positions of one sample. */
 typedef struct product {
-    const float *rows;
-    float *squares;
-    int64_t n, per;
+    const gather *gather;
+    mica_layer *layer;
+    const float *x;
+    int64_t all, n; /* positions there are, and taken */
+    float *rows;    /* [n][per]; NULL: every group has its own */
 } product;
 
-/* Rows [tile * BLOCK, ...) of the lower triangle; the order of additions is fixed. */
-static void add_block(void *context, int64_t tile) {
-    const product *p = context;
-    const int64_t last = (tile + 1) * BLOCK < p->per ? (tile + 1) * BLOCK : p->per;
-    int64_t r = 0;
-    for (; r + 4 <= p->n; r += 4) {
-        const float *restrict x0 = p->rows + r * p->per;
-        const float *restrict x1 = x0 + p->per;
-        const float *restrict x2 = x1 + p->per;
-        const float *restrict x3 = x2 + p->per;
-        for (int64_t i = tile * BLOCK; i < last; ++i) {
-            float *restrict out = p->squares + i * p->per;
-            const float a = x0[i];
-            const float b = x1[i];
-            const float c = x2[i];
-            const float d = x3[i];
-            if (a == 0.0F && b == 0.0F && c == 0.0F && d == 0.0F) {
-                continue;
-            }
-            for (int64_t j = 0; j <= i; ++j) {
-                out[j] += (a * x0[j] + b * x1[j]) + (c * x2[j] + d * x3[j]);
-            }
-        }
+static void fetch_row(const product *p, int64_t group, int64_t i, float *row) {
+    const mica_layer *l = p->layer;
+    /* Evenly spread, shifted from sample to sample. */
+    const int64_t at = (i * p->all / p->n + (int64_t)p->gather->sample * 7) % p->all;
+    if (l->is_conv) {
+        conv_row(l, p->x, group, at, row);
+    } else {
+        memcpy(row, p->x + at * l->per, (size_t)l->per * sizeof *row);
     }
-    for (; r < p->n; ++r) {
-        const float *x = p->rows + r * p->per;
-        for (int64_t i = tile * BLOCK; i < last; ++i) {
-            for (int64_t j = 0; j <= i; ++j) {
-                p->squares[i * p->per + j] += x[i] * x[j];
+}
+
+/* A group of few inputs, such as a channel of a depthwise convolution. */
+static void add_group(void *context, int64_t group) {
+    const product *p = context;
+    mica_layer *l = p->layer;
+    float row[SMALL];
+    float *squares = l->squares != NULL ? l->squares + group * l->per * l->per : NULL;
+    for (int64_t r = 0; r < p->n; ++r) {
+        fetch_row(p, group, r, row);
+        for (int64_t i = 0; i < l->per; ++i) {
+            l->sums[group * l->per + i] += (double)row[i];
+            for (int64_t j = 0; squares != NULL && j <= i; ++j) {
+                squares[i * l->per + j] += row[i] * row[j];
             }
         }
     }
 }
 
+static void fetch_tile(void *context, int64_t tile) {
+    const product *p = context;
+    for (int64_t i = tile * BLOCK; i < (tile + 1) * BLOCK && i < p->n; ++i) {
+        fetch_row(p, 0, i, p->rows + i * p->layer->per);
+    }
+}
+
+/* Rows [tile * BLOCK, ...) of the lower triangle, and their sums. */
+static void add_block(void *context, int64_t tile) {
+    const product *p = context;
+    mica_layer *l = p->layer;
+    const int64_t first = tile * BLOCK;
+    const int64_t last = first + BLOCK < l->per ? first + BLOCK : l->per;
+    for (int64_t r = 0; r < p->n; ++r) {
+        for (int64_t i = first; i < last; ++i) {
+            l->sums[i] += (double)p->rows[r * l->per + i];
+        }
+    }
+    if (l->squares == NULL) {
+        return;
+    }
+    float *sums = mica_alloc((size_t)((last - first) * last) * sizeof *sums);
+    const mrt_gemm gemm = {.order = MRT_ORDER_BLAS, .m = last - first, .n = last, .k = p->n,
+                           .a = p->rows + first, .lda = l->per, .trans_a = true, .b = p->rows, .ldb = l->per,
+                           .c = sums, .ldc = last};
+    mrt_gemm_f32(&gemm);
+    for (int64_t i = first; i < last; ++i) {
+        for (int64_t j = 0; j <= i; ++j) {
+            l->squares[i * l->per + j] += sums[(i - first) * last + j];
+        }
+    }
+    mica_free(sums);
+}
+
+/* Groups of many inputs, one after another through one layer that stands for the group. */
+static void add_wide(const product *whole, mrt_pool *pool) {
+    mica_layer *l = whole->layer;
+    for (int64_t group = 0; group < l->groups; ++group) {
+        mica_layer one = *l;
+        one.sums = l->sums + group * l->per;
+        one.squares = l->squares != NULL ? l->squares + group * l->per * l->per : NULL;
+        product p = *whole;
+        p.layer = &one;
+        p.rows = whole->gather->rows;
+        if (l->groups > 1) {
+            for (int64_t i = 0; i < p.n; ++i) {
+                fetch_row(&p, group, i, p.rows + i * l->per);
+            }
+        } else {
+            mrt_parallel_for(pool, (p.n + BLOCK - 1) / BLOCK, fetch_tile, &p);
+        }
+        mrt_parallel_for(pool, (l->per + BLOCK - 1) / BLOCK, add_block, &p);
+    }
+}
+
 static void add_layer(gather *g, mica_layer *l, const mrt_tensor *tensor) {
-    const float *x = tensor->data;
     const int64_t all = l->is_conv ? l->out_dims[0] * l->out_dims[2] * l->out_dims[3]
                                    : mrt_shape_count(&tensor->shape) / l->per;
-    const int64_t n = all < POSITIONS ? all : POSITIONS;
-    for (int64_t group = 0; group < l->groups; ++group) {
-        for (int64_t i = 0; i < n; ++i) {
-            /* Evenly spread, shifted from sample to sample. */
-            const int64_t at = (i * all / n + (int64_t)g->sample * 7) % all;
-            float *row = g->rows + i * l->per;
-            if (l->is_conv) {
-                conv_row(l, x, group, at, row);
-            } else {
-                memcpy(row, x + at * l->per, (size_t)l->per * sizeof *row);
-            }
-            for (int64_t k = 0; k < l->per; ++k) {
-                l->sums[group * l->per + k] += (double)row[k];
-            }
-        }
-        if (l->squares == NULL) {
-            continue;
-        }
-        product p = {g->rows, l->squares + group * l->per * l->per, n, l->per};
-        const int64_t tiles = (l->per + BLOCK - 1) / BLOCK;
-        mrt_parallel_for(tiles > 4 ? g->pool : NULL, tiles, add_block, &p);
+    product p = {.gather = g, .layer = l, .x = tensor->data, .all = all, .n = all < POSITIONS ? all : POSITIONS};
+    if (l->groups > 1 && l->per <= SMALL) {
+        mrt_parallel_for(g->pool, l->groups, add_group, &p);
+    } else {
+        add_wide(&p, g->pool);
     }
-    l->count += n;
+    l->count += p.n;
 }
 
 static void observe(void *user, int32_t id, const mrt_tensor *tensor) {

@@ -7,192 +7,145 @@
  * as float multiples of their scale, the largest one at 127, so that deployment finds the very
  * same integers. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dialects/top/top.h"
-#include "passes/recovery/layers.h"
+#include "passes/recovery/lattice.h"
 #include "runtime/mrt_quant.h"
 #include "utils/arena.h"
 #include "utils/progress.h"
 
-enum { LANES = 8 };
-static const double DAMPING = 0.01;
 /* Scales below absmax / 127 that are tried: clipping the largest weights may pay. */
-static const double SHRINK[] = {1.0, 0.96, 0.92, 0.88, 0.83, 0.78};
-enum { N_SHRINK = sizeof SHRINK / sizeof SHRINK[0] };
-
-typedef struct factor {
-    double *m;      /* [per][per], lower */
-    int64_t *order; /* weight at place i */
-    int64_t per;
-} factor;
-
-typedef struct place {
-    double weight;
-    int64_t at;
-} place;
-
-static int by_weight(const void *a, const void *b) {
-    const place *x = a;
-    const place *y = b;
-    return x->weight > y->weight ? -1 : x->weight < y->weight ? 1 : (x->at > y->at) - (x->at < y->at);
-}
-
-static double covariance(const mica_layer *l, int64_t g, int64_t a, int64_t b) {
-    const int64_t hi = a > b ? a : b;
-    const int64_t lo = a > b ? b : a;
-    const double n = (double)l->count;
-    return (double)l->squares[(g * l->per + hi) * l->per + lo] / n -
-           l->sums[g * l->per + a] / n * (l->sums[g * l->per + b] / n);
-}
-
-/* C = M' M from the last row up. */
-static void factorize(const mica_layer *l, int64_t g, factor *f) {
-    const int64_t n = l->per;
-    place *places = mica_alloc((size_t)n * sizeof *places);
-    double mean = 0.0;
-    for (int64_t i = 0; i < n; ++i) {
-        places[i] = (place){covariance(l, g, i, i), i};
-        mean += places[i].weight / (double)n;
-    }
-    qsort(places, (size_t)n, sizeof *places, by_weight);
-    const double damping = DAMPING * mean + 1e-12;
-    for (int64_t i = 0; i < n; ++i) {
-        f->order[i] = places[i].at;
-        for (int64_t j = 0; j <= i; ++j) {
-            f->m[i * n + j] = covariance(l, g, places[i].at, places[j].at) + (i == j ? damping : 0.0);
-        }
-    }
-    mica_free(places);
-    for (int64_t i = n - 1; i >= 0; --i) {
-        double *restrict row = f->m + i * n;
-        const double root = sqrt(fmax(row[i], damping * 0.01));
-        row[i] = root;
-        for (int64_t j = 0; j < i; ++j) {
-            row[j] /= root;
-        }
-        for (int64_t a = 0; a < i; ++a) {
-            double *restrict out = f->m + a * n;
-            const double w = row[a];
-            for (int64_t b = 0; b <= a; ++b) {
-                out[b] -= w * row[b];
-            }
-        }
-    }
-}
-
-/* One row of weights in several scales at once. */
-typedef struct lanes {
-    double scale[LANES], loss[LANES];
-    double *errors; /* [per][LANES], w - q s */
-} lanes;
-
-static void round_lanes(const factor *f, const double *w, int64_t fixed, lanes *s) {
-    for (int i = 0; i < LANES; ++i) {
-        s->loss[i] = 0.0;
-    }
-    for (int64_t i = 0; i < f->per; ++i) {
-        const double *m = f->m + i * f->per;
-        double carry[LANES] = {0.0};
-        for (int64_t j = 0; j < i; ++j) {
-            for (int k = 0; k < LANES; ++k) {
-                carry[k] += m[j] * s->errors[j * LANES + k];
-            }
-        }
-        for (int k = 0; k < LANES; ++k) {
-            const double wanted = w[i] + carry[k] / m[i];
-            double q = fmin(fmax(nearbyint(wanted / s->scale[k]), -127.0), 127.0);
-            if (i == fixed) {
-                q = w[i] < 0.0 ? -127.0 : 127.0;
-            }
-            const double e = w[i] - q * s->scale[k];
-            s->errors[i * LANES + k] = e;
-            const double part = carry[k] + m[i] * e;
-            s->loss[k] += part * part;
-        }
-    }
-}
+static const double SHRINK[MICA_LATTICE_SCALES] = {1.0, 0.96, 0.92, 0.88, 0.83, 0.78};
 
 typedef struct rounding {
     const mica_layer *layer;
     const mica_recovery_job *job;
-    const factor *factors; /* of the group */
-    int64_t group, rows_each;
+    const mica_factor *factor; /* of all rows; NULL: every group makes its own */
     float *filter, *bias;
 } rounding;
 
-static void round_row(void *context, int64_t index) {
-    const rounding *r = context;
+/* Scale of row o when its largest weight decides it, else 0: a bias that decides leaves none at 127. */
+static double free_scale(const rounding *r, int64_t o, double absmax) {
     const mica_layer *l = r->layer;
-    const factor *f = r->factors;
-    const int64_t o = r->group * r->rows_each + index;
-    double *w = mica_alloc((size_t)l->per * sizeof *w);
-    lanes s = {.errors = mica_alloc((size_t)(l->per * LANES) * sizeof(double))};
-    double absmax = 0.0;
-    int64_t fixed = 0;
-    for (int64_t i = 0; i < l->per; ++i) {
-        w[i] = (double)l->filter[o * l->row_step + f->order[i] * l->step];
-        if (fabs(w[i]) > absmax) {
-            absmax = fabs(w[i]);
-            fixed = i;
-        }
-    }
     const double bias = l->bias != NULL ? fabs((double)l->bias[o]) : 0.0;
     const double in_scale = mica_input_scale(r->job, mica_op_operand(l->op, 0));
     const double scale = mrt_weight_scale(absmax, bias, in_scale);
-    /* A bias that decides the scale leaves no weight at 127. */
-    const bool free_scale = in_scale > 0.0 && absmax > 0.0 && scale < absmax / 127.0 * 1.0001;
-    if (free_scale) {
-        for (int k = 0; k < LANES; ++k) {
-            s.scale[k] = (double)(float)(scale * SHRINK[k < N_SHRINK ? k : 0]);
-        }
-        round_lanes(f, w, fixed, &s);
-        int best = 0;
-        for (int k = 1; k < N_SHRINK; ++k) {
-            best = s.loss[k] < s.loss[best] ? k : best;
-        }
-        double mean = 0.0;
-        for (int64_t i = 0; i < l->per; ++i) {
-            const double e = s.errors[i * LANES + best];
-            r->filter[o * l->row_step + f->order[i] * l->step] = (float)(w[i] - e);
-            mean += e * l->sums[r->group * l->per + f->order[i]] / (double)l->count;
-        }
-        if (r->bias != NULL) {
-            r->bias[o] = (float)((double)r->bias[o] + mean);
+    return in_scale > 0.0 && absmax > 0.0 && scale < absmax / 127.0 * 1.0001 ? scale : 0.0;
+}
+
+/* Row o as row r of the lattice; false when it is left alone. */
+static bool load_row(const rounding *work, const mica_factor *f, int64_t o, int64_t r, mica_lattice *lattice) {
+    const mica_layer *l = work->layer;
+    double absmax = 0.0;
+    lattice->fixed[r] = 0;
+    for (int64_t i = 0; i < l->per; ++i) {
+        const float w = l->filter[o * l->row_step + f->order[i] * l->step];
+        lattice->weights[i * lattice->rows + r] = w;
+        if (fabs((double)w) > absmax) {
+            absmax = fabs((double)w);
+            lattice->fixed[r] = i;
         }
     }
-    mica_free(w);
-    mica_free(s.errors);
+    const double scale = free_scale(work, o, absmax);
+    for (int k = 0; k < MICA_LATTICE_SCALES; ++k) {
+        lattice->scale[r * MICA_LATTICE_SCALES + k] = scale > 0.0 ? (float)(scale * SHRINK[k]) : 1.0F;
+    }
+    return scale > 0.0;
+}
+
+/* The scale of least loss becomes the row. */
+static void store_row(const rounding *work, const mica_factor *f, int64_t g, int64_t o, int64_t r,
+                      const mica_lattice *lattice) {
+    const mica_layer *l = work->layer;
+    const int64_t first = r * MICA_LATTICE_SCALES;
+    int64_t best = first;
+    for (int64_t i = first + 1; i < first + MICA_LATTICE_SCALES; ++i) {
+        best = lattice->loss[i] < lattice->loss[best] ? i : best;
+    }
+    const double scale = (double)lattice->scale[best];
+    double mean = 0.0;
+    for (int64_t i = 0; i < l->per; ++i) {
+        const double value = (double)lattice->q[i * lattice->lanes + best] * scale;
+        const double e = (double)lattice->weights[i * lattice->rows + r] - value;
+        work->filter[o * l->row_step + f->order[i] * l->step] = (float)value;
+        mean += e * l->sums[g * l->per + f->order[i]] / (double)l->count;
+    }
+    if (work->bias != NULL) {
+        work->bias[o] = (float)((double)work->bias[o] + mean);
+    }
+}
+
+/* Rows [first, last) of group g, at most MICA_LATTICE_ROWS. */
+static void round_rows(const rounding *work, const mica_factor *f, int64_t g, int64_t first, int64_t last,
+                       mica_lattice *lattice) {
+    bool loaded[MICA_LATTICE_ROWS];
+    lattice->rows = last - first;
+    lattice->lanes = lattice->rows * MICA_LATTICE_SCALES;
+    for (int64_t r = 0; r < lattice->rows; ++r) {
+        loaded[r] = load_row(work, f, first + r, r, lattice);
+    }
+    mica_lattice_round(lattice, f);
+    for (int64_t r = 0; r < lattice->rows; ++r) {
+        if (loaded[r]) {
+            store_row(work, f, g, first + r, r, lattice);
+        }
+    }
+}
+
+static void round_block(void *context, int64_t block) {
+    const rounding *work = context;
+    const int64_t first = block * MICA_LATTICE_ROWS;
+    const int64_t last = first + MICA_LATTICE_ROWS < work->layer->rows ? first + MICA_LATTICE_ROWS
+                                                                      : work->layer->rows;
+    mica_lattice lattice;
+    mica_lattice_init(&lattice, work->layer->per);
+    round_rows(work, work->factor, 0, first, last, &lattice);
+    mica_lattice_free(&lattice);
+}
+
+static void round_group(void *context, int64_t g) {
+    const rounding *work = context;
+    const int64_t each = work->layer->rows / work->layer->groups;
+    mica_lattice lattice;
+    mica_factor f;
+    mica_lattice_init(&lattice, work->layer->per);
+    mica_factor_init(&f, work->layer->per);
+    mica_factor_make(&f, work->layer, g, NULL);
+    for (int64_t row = 0; row < each; row += MICA_LATTICE_ROWS) {
+        const int64_t last = row + MICA_LATTICE_ROWS < each ? row + MICA_LATTICE_ROWS : each;
+        round_rows(work, &f, g, g * each + row, g * each + last, &lattice);
+    }
+    mica_factor_free(&f);
+    mica_lattice_free(&lattice);
 }
 
 static void round_layer(mica_module *module, const mica_recovery_job *job, const mica_layer *l,
                         mrt_pool *pool) {
-    const mica_value *filter = mica_op_operand(l->op, 1);
-    const mica_value *bias = mica_op_present(l->op, 2);
     const size_t n = (size_t)(l->rows * l->per);
-    rounding r = {.layer = l, .job = job, .rows_each = l->rows / l->groups};
-    r.filter = mica_alloc((n + 1) * sizeof *r.filter);
-    memcpy(r.filter, l->filter, n * sizeof *r.filter);
+    rounding work = {.layer = l, .job = job};
+    work.filter = mica_alloc((n + 1) * sizeof *work.filter);
+    memcpy(work.filter, l->filter, n * sizeof *work.filter);
     if (l->bias != NULL) {
-        r.bias = mica_alloc((size_t)(l->rows + 1) * sizeof *r.bias);
-        memcpy(r.bias, l->bias, (size_t)l->rows * sizeof *r.bias);
+        work.bias = mica_alloc((size_t)(l->rows + 1) * sizeof *work.bias);
+        memcpy(work.bias, l->bias, (size_t)l->rows * sizeof *work.bias);
     }
-    factor f = {.per = l->per, .m = mica_alloc((size_t)(l->per * l->per) * sizeof(double)),
-                .order = mica_alloc((size_t)l->per * sizeof(int64_t))};
-    r.factors = &f;
-    for (r.group = 0; r.group < l->groups; ++r.group) {
-        factorize(l, r.group, &f);
-        mrt_parallel_for(r.rows_each > 3 ? pool : NULL, r.rows_each, round_row, &r);
+    if (l->groups > 1) {
+        mrt_parallel_for(pool, l->groups, round_group, &work);
+    } else {
+        mica_factor f;
+        mica_factor_init(&f, l->per);
+        mica_factor_make(&f, l, 0, pool);
+        work.factor = &f;
+        mrt_parallel_for(pool, (l->rows + MICA_LATTICE_ROWS - 1) / MICA_LATTICE_ROWS, round_block, &work);
+        mica_factor_free(&f);
     }
-    mica_set_constant(module, filter, r.filter);
-    if (r.bias != NULL) {
-        mica_set_constant(module, bias, r.bias);
+    mica_set_constant(module, mica_op_operand(l->op, 1), work.filter);
+    if (work.bias != NULL) {
+        mica_set_constant(module, mica_op_present(l->op, 2), work.bias);
     }
-    mica_free(f.m);
-    mica_free(f.order);
-    mica_free(r.filter);
-    mica_free(r.bias);
+    mica_free(work.filter);
+    mica_free(work.bias);
 }
 
 mica_status mica_step_round(mica_module *module, const mica_recovery_job *job, size_t *changed,
