@@ -7,6 +7,7 @@
 #include "passes/search/tune.h"
 #include "utils/npy.h"
 #include "utils/prng.h"
+#include "test/unit/check_main.h"
 
 #include <math.h>
 
@@ -146,10 +147,7 @@ int main(void) {
     }
     suite_add_tcase(suite, tcase);
     scratch_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = check_run(suite);
     scratch_remove();
-    return failed != 0;
+    return status;
 }

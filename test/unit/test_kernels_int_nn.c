@@ -170,7 +170,7 @@ START_TEST(quantize_near_ties) {
 }
 END_TEST
 
-static void check_run(mrt_call *call, int threads, const int32_t *expected) {
+static void run_both(mrt_call *call, int threads, const int32_t *expected) {
     size_t scratch = 1;
     mrt_tensor *y = call->out[0];
     ck_assert_int_eq(mrt_relayout_check(call, &scratch, NULL), MRT_OK);
@@ -202,8 +202,8 @@ static void check_relayout(int64_t images, int64_t channels, int64_t positions) 
     mrt_call call = {.in = in, .n_in = 1, .out = outs, .n_out = 1, .params = &to_last};
     mrt_call reverse = {.in = from, .n_in = 1, .out = backs, .n_out = 1, .params = &to_rows};
     for (int threads = 1; threads <= 3; ++threads) {
-        check_run(&call, threads, turned);
-        check_run(&reverse, threads, xs);
+        run_both(&call, threads, turned);
+        run_both(&reverse, threads, xs);
     }
     free(xs), free(turned);
     tensor_free(&x), tensor_free(&y), tensor_free(&back);

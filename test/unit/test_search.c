@@ -9,6 +9,7 @@
 #include "passes/search/optimal.h"
 #include "utils/npy.h"
 #include "utils/prng.h"
+#include "test/unit/check_main.h"
 
 #include <math.h>
 
@@ -322,10 +323,7 @@ int main(void) {
     tcase_add_test(cases, layers_against_all_runs);
     suite_add_tcase(suite, cases);
     scratch_make();
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
+    const int status = check_run(suite);
     scratch_remove();
-    return failed == 0 ? 0 : 1;
+    return status;
 }

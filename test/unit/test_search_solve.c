@@ -2,6 +2,7 @@
 #include "passes/search/solve.h"
 #include "utils/arena.h"
 #include "utils/prng.h"
+#include "test/unit/check_main.h"
 
 #include <check.h>
 #include <math.h>
@@ -170,9 +171,5 @@ int main(void) {
     tcase_add_test(cases, thinned);
     tcase_add_test(cases, wide);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return check_run(suite);
 }

@@ -4,6 +4,7 @@
 #include "test/unit/rounds.h"
 
 #include "runtime/kernels/tile_proof.h"
+#include "test/unit/check_main.h"
 
 enum {
     WIDTH = MRT_TILE_BLOCKS * MRT_TILE_BLOCK,
@@ -240,9 +241,5 @@ int main(void) {
     tcase_add_test(tcase, tiles);
     tcase_add_test(tcase, depthwise_sums);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed ? EXIT_FAILURE : EXIT_SUCCESS;
+    return check_run(suite);
 }
