@@ -132,7 +132,22 @@ static mica_status run_search(calibration_job *job, search_job *search, mica_err
                                              : search_run_layers(search, "Search_Qtable", "success search qtable", err);
 }
 
-mica_status calibration_search(calibration_job *job, mica_error *err) {
+/* Rows that no search changes: of the settings, and of the kind of transformer that the model is. */
+static mica_qtable *pinned_rows(const calibration_job *job) {
+    mica_qtable *table = mica_qtable_create();
+    if (job->searches && strcmp(job->settings->search->transformer, "True") == 0) {
+        calibration_add_family(job, table);
+    }
+    const mica_qtable *own = job->choices != NULL ? mica_settings_precisions(job->choices) : NULL;
+    for (size_t i = 0; own != NULL && i < mica_qtable_count(own); ++i) {
+        mica_mode mode;
+        const char *op = mica_qtable_at(own, i, &mode);
+        mica_qtable_set(table, op, mode);
+    }
+    return table;
+}
+
+static mica_status search_with(calibration_job *job, const mica_qtable *pinned, mica_error *err) {
     const calibration_settings *s = job->settings;
     const mica_cali_table *own = job->table;
     const char *name = s->method;
@@ -141,7 +156,7 @@ mica_status calibration_search(calibration_job *job, mica_error *err) {
     search_job search = {.settings = &common, .module = job->module, .dataset = job->dataset,
                          .processor = job->processor, .mlir = s->mlir, .base = job->table, .tables = &own,
                          .methods = &name, .n_methods = 1, .arena = job->arena, .threads = job->threads,
-                         .pinned = job->choices != NULL ? mica_settings_precisions(job->choices) : NULL,
+                         .pinned = pinned,
                          .asymmetric = s->asymmetric, .quiet = s->quiet, .unreached = &s->search->unreached};
     if (!job->searches) {
         return search_explain(&search, search.pinned, &job->statistics, s->search->explain, err);
@@ -153,5 +168,12 @@ mica_status calibration_search(calibration_job *job, mica_error *err) {
         MICA_TRY(explain_result(job, &search, err));
     }
     *err = status == MICA_OK ? *err : why;
+    return status;
+}
+
+mica_status calibration_search(calibration_job *job, mica_error *err) {
+    mica_qtable *pinned = pinned_rows(job);
+    const mica_status status = search_with(job, pinned, err);
+    mica_qtable_destroy(pinned);
     return status;
 }

@@ -7,7 +7,7 @@
 /* The command line. */
 typedef struct calibration_search_settings {
     search_settings common;
-    const char *kind, *transformer, *mix_mode, *explain;
+    const char *kind, *transformer, *mix_mode, *explain, *part, *custom;
     const char *idle;     /* an option for searches that was given, or NULL */
     const char *measured; /* one for searches and --explain, or NULL */
     bool unreached;   /* out: the target was not reached */
@@ -33,6 +33,11 @@ typedef struct calibration_search_settings {
      .help = "optimal: most that the model may cost above INT8; a MAC costs 1 in INT8, 2 in F16 and BF16, 8 in F32"},  \
     {.name = "--pareto", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).common.pareto,                      \
      .help = "optimal: output: least noise for every cost, as CSV"},                                                  \
+    {.name = "--part_quantize", .kind = MICA_OPT_CHOICE, .choices = "none,N_mode,H_mode,custom_mode",                  \
+     .default_text = "none", .dest = &(c).part,                                                                       \
+     .help = "writes --quantize_table without a search: INT8 for convolutions, products and pools (H_mode), for activations and sums, too (N_mode), or for the kinds of --custom_operator"}, \
+    {.name = "--custom_operator", .kind = MICA_OPT_STRING, .metavar = "KINDS", .dest = &(c).custom,                   \
+     .help = "kinds of ops that custom_mode keeps in INT8: Conv,MatMul"},                                             \
     {.name = "--explain", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).explain,                           \
      .help = "output: per op its share of the error, why, and what would help; FILE.json for programs"},              \
     {.name = "--mix_mode", .kind = MICA_OPT_CHOICE, .choices = "8_16,4_8", .default_text = "8_16",                    \
@@ -46,5 +51,12 @@ void calibration_search_given(const mica_option_table *table, calibration_search
 mica_status calibration_read_search(struct calibration_job *job, mica_error *err);
 /* Searches with the table of the job, and explains what came out. */
 mica_status calibration_search(struct calibration_job *job, mica_error *err);
+
+/* --part_quantize; needs the processor and whether there is a search. */
+mica_status calibration_read_patterns(struct calibration_job *job, mica_error *err);
+/* Writes the table of --part_quantize, or `qtable` beside the ranges for a known kind of model. */
+mica_status calibration_patterns(struct calibration_job *job, mica_error *err);
+/* Adds the rows of a known kind of model. */
+void calibration_add_family(const struct calibration_job *job, mica_qtable *table);
 
 #endif

@@ -17,6 +17,7 @@ static mica_status read_options(calibration_job *job, mica_error *err) {
     MICA_TRY(calibration_read_processor(job, err));
     MICA_TRY(calibration_read_threshold(job, err));
     MICA_TRY(calibration_read_search(job, err));
+    MICA_TRY(calibration_read_patterns(job, err));
     MICA_TRY(calibration_read_recovery(job, err));
     MICA_TRY(calibration_read_cache(job, err));
     MICA_TRY(tool_check_output(s->table, err));
@@ -39,6 +40,7 @@ static mica_status work(calibration_job *job, mica_error *err) {
     MICA_TRY(job->settings->tune_num > 0 ? calibration_tune(job, err) : MICA_OK);
     MICA_TRY(job->recovers ? calibration_recover(job, err) : MICA_OK);
     MICA_TRY(calibration_write(job, err));
+    MICA_TRY(calibration_patterns(job, err));
     return job->searches || job->settings->search->explain != NULL ? calibration_search(job, err) : MICA_OK;
 }
 
