@@ -44,6 +44,12 @@ static mica_status write_part(calibration_job *job, mica_error *err) {
     mica_qtable *table = mica_qtable_create();
     size_t integer = 0;
     mica_status status = mica_part_table(job->module, s->part, s->custom, mode, table, &integer, err);
+    const mica_qtable *own = job->choices != NULL ? mica_settings_precisions(job->choices) : NULL;
+    for (size_t i = 0; own != NULL && i < mica_qtable_count(own); ++i) {
+        mica_mode set;
+        const char *op = mica_qtable_at(own, i, &set);
+        mica_qtable_set(table, op, set);
+    }
     if (status == MICA_OK) {
         const char *header = mica_arena_printf(job->arena, "# chip: %s  part_quantize: %s\n", job->processor->name, s->part);
         status = mica_qtable_write(table, s->common.qtable, header, err);

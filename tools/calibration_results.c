@@ -57,7 +57,7 @@ static mica_status write_extras(const calibration_job *job, mica_error *err) {
         mica_strbuf_free(&json);
         MICA_TRY(status);
     }
-    if (s->search->common.qtable != NULL && !job->searches) {
+    if (s->search->common.qtable != NULL && s->rules != NULL && !job->searches) {
         return mica_qtable_write(mica_settings_precisions(job->choices), s->search->common.qtable,
                                  "# precisions of the settings\n", err);
     }

@@ -15,8 +15,10 @@ void calibration_search_given(const mica_option_table *table, calibration_search
     settings->measured = mica_option_given(table, "--inference_num")           ? "--inference_num"
                          : mica_option_given(table, "--global_compare_layers") ? "--global_compare_layers"
                                                                                : NULL;
+    const bool parts = strcmp(settings->part, "none") != 0;
     for (size_t i = 0; i < sizeof names / sizeof names[0] && settings->idle == NULL; ++i) {
-        settings->idle = mica_option_given(table, names[i]) ? names[i] : NULL;
+        const bool used = parts && (strcmp(names[i], "--fp_type") == 0 || strcmp(names[i], "--quantize_table") == 0);
+        settings->idle = mica_option_given(table, names[i]) && !used ? names[i] : NULL;
     }
 }
 

@@ -21,7 +21,7 @@ enum {
 
 /* What tells the families apart. */
 typedef struct parts {
-    size_t attention, pyramids, gates, rank6, patches, convs, norms_after_add, embeddings, tokens, gelus;
+    size_t attention, pyramids, gates, rank6, patches, convs, norms_after_add, embeddings, tokens;
     bool head_softmax; /* behind the last Conv */
     size_t outputs;
 } parts;
@@ -43,6 +43,10 @@ static const mica_op *behind_moves(const mica_value *value) {
         op = mica_op_operand(op, 0)->def;
     }
     return op;
+}
+
+static bool is_gelu(const mica_op *op) {
+    return mica_op_is(op, "top.GELU") || mica_op_is(op, "top.GELUTanh") || mica_op_is(op, "top.QuickGELU");
 }
 
 static bool reads(const mica_op *op, const char *type) {
@@ -133,7 +137,6 @@ static parts look(mica_module *module, const bool *before_conv) {
         p.norms_after_add += mica_op_is(op, "top.LayerNorm") && reads(op, "top.Add");
         p.embeddings += is_embedding(op);
         p.tokens += token_rows(op);
-        p.gelus += mica_op_is(op, "top.GELU");
         p.head_softmax = p.head_softmax || (mica_op_is(op, "top.Softmax") && !before_conv[op->order]);
         p.outputs += op == body->last ? op->n_operands : 0;
     }
@@ -144,8 +147,8 @@ static parts look(mica_module *module, const bool *before_conv) {
 
 typedef bool matcher(const parts *p);
 
-static bool family_is_yolo_dfl(const parts *p) { return p->pyramids > 0 && p->convs >= 10 && p->head_softmax; }
-static bool family_is_yolo(const parts *p) { return p->pyramids > 0 && p->convs >= 10; }
+static bool family_is_yolo_dfl(const parts *p) { return p->pyramids > 0 && p->convs >= 4 && p->head_softmax; }
+static bool family_is_yolo(const parts *p) { return p->pyramids > 0 && p->convs >= 4; }
 static bool family_is_detr(const parts *p) { return p->attention >= 2 && p->convs >= 10 && p->outputs >= 2; }
 static bool family_is_eva(const parts *p) { return p->attention > 0 && p->patches > 0 && p->gates > 0; }
 static bool family_is_swin(const parts *p) { return p->attention > 0 && p->rank6 > 0 && p->patches > 0; }
@@ -195,11 +198,11 @@ static bool is_product(const mica_op *op) {
 static bool is_float(const mica_op *op, unsigned rules, const bool *before_conv) {
     const bool matmul = mica_op_is(op, "top.MatMul");
     const mica_op *from = matmul ? behind_moves(mica_op_operand(op, 0)) : NULL;
-    return ((rules & RULE_ACTIVATIONS) != 0 && (mica_op_is(op, "top.SiLU") || mica_op_is(op, "top.GELU"))) ||
+    return ((rules & RULE_ACTIVATIONS) != 0 && (mica_op_is(op, "top.SiLU") || is_gelu(op))) ||
            ((rules & RULE_NORM) != 0 && mica_op_is(op, "top.LayerNorm") && reads(op, "top.Add")) ||
            ((rules & RULE_NORM) != 0 && mica_op_is(op, "top.Add") && feeds_norm(op)) ||
            ((rules & RULE_ADD) != 0 && mica_op_is(op, "top.Add")) ||
-           ((rules & RULE_MATMUL_GELU) != 0 && matmul && reads(op, "top.GELU")) ||
+           ((rules & RULE_MATMUL_GELU) != 0 && matmul && from != NULL && is_gelu(from)) ||
            ((rules & RULE_MATMUL_SOFTMAX) != 0 && matmul && reads(op, "top.Softmax")) ||
            ((rules & RULE_MATMUL_GATE) != 0 && from != NULL && is_gate(from)) ||
            ((rules & RULE_PERMUTE_NORM) != 0 && mica_op_is(op, "top.Permute") && feeds_norm_by_reshape(op)) ||
