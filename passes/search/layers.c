@@ -9,7 +9,7 @@
 #include "passes/search/model.h"
 #include "utils/arena.h"
 
-enum { FAST_SAMPLES = 8, SCREEN_SAMPLES = 8, MOST_RUNS = 10, FAST_RUNS = 2, DEFAULT_FLOAT = 5 };
+enum { FAST_SAMPLES = 8, SCREEN_SAMPLES = 8, PART_SAMPLES = 8, MOST_RUNS = 10, FAST_RUNS = 2, DEFAULT_FLOAT = 5 };
 
 typedef struct search {
     mica_real *real;
@@ -17,7 +17,7 @@ typedef struct search {
     const mica_search_job *job;
     mica_layers_result *out;
     bool *searched;           /* per op */
-    mica_noise_result noise;  /* of INT8 with the mixed table */
+    mica_noise_result noise, parts; /* of INT8 with the mixed table; parts: unless by_loss */
     mica_model model;
     mica_solve_front front;
     double scale;             /* real over added noise of the INT8 model */
@@ -173,26 +173,32 @@ static void find_searched(search *s, const mica_noise_result *first) {
     note(s, "transformer model: %s, all search layer number: %zu", s->options->transformer ? "True" : "False", searched);
 }
 
-/* Layers alone under every method, then under the mixed table, for an exact choice with their parts. */
+/* Layers alone with all samples; for an exact choice their parts with some. */
+static mica_status measure_table(search *s, const mica_cali_table *table) {
+    const size_t all = s->job->samples;
+    const size_t samples = s->options->fast && all > FAST_SAMPLES ? FAST_SAMPLES : all;
+    MICA_TRY(measure(s, &table, 1, samples, false, &s->noise));
+    return s->options->by_loss ? MICA_OK
+                               : measure(s, &table, 1, samples < PART_SAMPLES ? samples : PART_SAMPLES, true, &s->parts);
+}
+
+/* Layers under every method, then under the mixed table. */
 static mica_status measure_layers(search *s) {
     const mica_layers_options *o = s->options;
-    const size_t all = s->job->samples;
-    const size_t samples = o->fast && all > FAST_SAMPLES ? FAST_SAMPLES : all;
     if (o->n_methods == 1) {
-        MICA_TRY(measure(s, o->tables, 1, samples, !o->by_loss, &s->noise));
+        MICA_TRY(measure_table(s, o->tables[0]));
         find_searched(s, &s->noise);
         choose_methods(s, &s->noise);
         return MICA_OK;
     }
-    const size_t screen = samples < SCREEN_SAMPLES ? samples : SCREEN_SAMPLES;
+    const size_t screen = s->job->samples < SCREEN_SAMPLES ? s->job->samples : SCREEN_SAMPLES;
     mica_noise_result *by_method = mica_alloc(o->n_methods * sizeof *by_method);
     mica_status status = measure(s, o->tables, o->n_methods, screen, false, by_method);
     if (status == MICA_OK) {
         find_searched(s, &by_method[0]);
         choose_methods(s, by_method);
         mica_noise_free(by_method, o->n_methods);
-        const mica_cali_table *mixed = s->out->table;
-        status = measure(s, &mixed, 1, samples, !o->by_loss, &s->noise);
+        status = measure_table(s, s->out->table);
     }
     for (size_t i = 0; i < s->out->count && status == MICA_OK; ++i) {
         mica_layers_row *row = &s->out->rows[i];
@@ -208,7 +214,7 @@ static mica_status measure_layers(search *s) {
 static void make_problem(search *s) {
     const mica_net *net = s->job->net;
     mica_noise_result results[MICA_MODE_COUNT] = {0};
-    results[MICA_MODE_INT8] = s->noise;
+    results[MICA_MODE_INT8] = s->options->by_loss ? s->noise : s->parts;
     mica_model_make(net, results, s->options->float_mode, &s->model);
     for (size_t k = 0; k < net->n_ops; ++k) {
         mica_solve_op *op = &s->model.ops[k];
@@ -444,6 +450,7 @@ mica_status mica_search_layers(mica_real *real, const mica_layers_options *optio
         status = search_float(&s);
     }
     mica_noise_free(&s.noise, 1);
+    mica_noise_free(&s.parts, 1);
     mica_model_free(&s.model);
     mica_solve_free(&s.front);
     mica_free(s.searched);
