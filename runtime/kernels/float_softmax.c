@@ -12,6 +12,7 @@
 #define CHUNK 512
 #define COLUMNS 64
 #define TILE_FLOATS 4096
+#define BLOCK_FLOATS 2048
 
 typedef struct softmax_job {
     const float *x;
@@ -67,11 +68,30 @@ static void run_row(const softmax_job *j, const float *x, float *y) {
     }
 }
 
+/* Rows of one chunk or less: one pass of exponentials over all of them leaves no short ends. */
+static void run_short_rows(const softmax_job *j, const float *x, float *y, int64_t rows) {
+    for (int64_t r = 0; r < rows; r++) {
+        subtract(x + r * j->size, mrt_max(x + r * j->size, j->size), j->size, y + r * j->size);
+    }
+    mrt_vec_exp(y, y, rows * j->size);
+    for (int64_t r = 0; r < rows; r++) {
+        divide((float)mrt_sum(y + r * j->size, j->size), j->size, y + r * j->size);
+    }
+}
+
 static void row_tile(void *context, int64_t tile) {
     const softmax_job *j = context;
     const int64_t end = mrt_min64(j->outer, (tile + 1) * j->per_tile);
-    for (int64_t r = tile * j->per_tile; r < end; r++) {
-        run_row(j, j->x + r * j->size, j->y + r * j->size);
+    const bool is_short = !j->log && j->size <= CHUNK;
+    const int64_t step = is_short ? mrt_max64(1, BLOCK_FLOATS / j->size) : 1;
+    for (int64_t r = tile * j->per_tile; r < end; r += step) {
+        const float *x = j->x + r * j->size;
+        float *y = j->y + r * j->size;
+        if (is_short) {
+            run_short_rows(j, x, y, mrt_min64(step, end - r));
+        } else {
+            run_row(j, x, y);
+        }
     }
 }
 
