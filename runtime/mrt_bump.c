@@ -2,14 +2,31 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
-enum { BLOCK_BYTES = 64 * 1024 };
+enum { BLOCK_BYTES = 64 * 1024, LARGE_PAGES = 4 * 1024 * 1024 };
 
 struct mrt_bump_block {
     mrt_bump_block *next;
     uint8_t *data; /* MRT_ALIGN-aligned, behind this header */
     size_t size, used;
 };
+
+/* Large pages where the system has them: a fault for 2 MiB instead of 512. Only advice. */
+static void want_large_pages(void *memory, size_t bytes) {
+#if defined(MADV_HUGEPAGE)
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    const uintptr_t first = ((uintptr_t)memory + page - 1) / page * page;
+    const uintptr_t last = ((uintptr_t)memory + bytes) / page * page;
+    if (bytes >= LARGE_PAGES && last > first) {
+        (void)madvise((void *)first, last - first, MADV_HUGEPAGE);
+    }
+#else
+    (void)memory;
+    (void)bytes;
+#endif
+}
 
 /* Zeroed; large blocks come from the system page by page, when and where they are first written. */
 static mrt_bump_block *new_block(size_t bytes) {
@@ -18,6 +35,7 @@ static mrt_bump_block *new_block(size_t bytes) {
         return NULL;
     }
     const uintptr_t end = (uintptr_t)block + sizeof *block;
+    want_large_pages(block, sizeof *block + MRT_ALIGN + bytes);
     block->next = NULL;
     block->data = (uint8_t *)block + sizeof *block + (MRT_ALIGN - end % MRT_ALIGN) % MRT_ALIGN;
     block->size = bytes;

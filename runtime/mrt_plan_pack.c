@@ -3,38 +3,71 @@
 
 enum { MAX_OPERANDS = 16 };
 
-static mrt_status pack_step(mrt_plan *plan, mrt_step *step, mrt_pool *pool, mrt_error *err) {
-    mrt_plan_memory *memory = plan->memory;
+typedef struct operands {
     const mrt_tensor *in[MAX_OPERANDS];
     mrt_tensor *out[MAX_OPERANDS];
-    if (step->n_in > MAX_OPERANDS || step->n_out > MAX_OPERANDS) {
-        return mrt_fail(err, MRT_UNSUPPORTED, "op '%s': too many operands to prepare", step->op);
-    }
+} operands;
+
+static mrt_call call_of(const mrt_plan *plan, const mrt_step *step, mrt_pool *pool, operands *o) {
     for (int32_t i = 0; i < step->n_in; i++) {
-        in[i] = step->in[i] >= 0 ? &plan->tensors[step->in[i]].info : NULL;
+        o->in[i] = step->in[i] >= 0 ? &plan->tensors[step->in[i]].info : NULL;
     }
     for (int32_t i = 0; i < step->n_out; i++) {
-        out[i] = &plan->tensors[step->out[i]].info;
+        o->out[i] = &plan->tensors[step->out[i]].info;
     }
-    const mrt_call call = {.in = in,
-                           .n_in = step->n_in,
-                           .out = out,
-                           .n_out = step->n_out,
-                           .params = step->params,
-                           .pool = pool};
-    void *packed = mrt_bump_alloc(&memory->bump, step->kernel->pack(&call, NULL));
-    if (packed == NULL || step->kernel->pack(&call, packed) == 0) {
-        return mrt_fail(err, MRT_NO_MEMORY, "no memory to prepare '%s'", step->op);
+    return (mrt_call){.in = o->in,
+                      .n_in = step->n_in,
+                      .out = o->out,
+                      .n_out = step->n_out,
+                      .params = step->params,
+                      .pool = pool};
+}
+
+/* Bytes of all steps together. */
+static mrt_status measure(const mrt_plan *plan, size_t *out_bytes, mrt_error *err) {
+    *out_bytes = 0;
+    for (int32_t i = 0; i < plan->n_steps; i++) {
+        const mrt_step *step = &plan->steps[i];
+        operands o;
+        if (step->kernel->pack == NULL) {
+            continue;
+        }
+        if (step->n_in > MAX_OPERANDS || step->n_out > MAX_OPERANDS) {
+            return mrt_fail(err, MRT_UNSUPPORTED, "op '%s': too many operands to prepare",
+                            step->op);
+        }
+        const mrt_call call = call_of(plan, step, NULL, &o);
+        const size_t bytes = step->kernel->pack(&call, NULL);
+        if (bytes > (size_t)MRT_MAX_BYTES - *out_bytes) {
+            return mrt_fail(err, MRT_NO_MEMORY, "no memory to prepare '%s'", step->op);
+        }
+        *out_bytes += (size_t)mrt_align_up((int64_t)bytes);
     }
-    step->packed = packed;
     return MRT_OK;
 }
 
+/* One block for all, which the system can give in large pages. */
 mrt_status mrt_plan_pack(mrt_plan *plan, mrt_pool *pool, mrt_error *err) {
+    mrt_plan_memory *memory = plan->memory;
+    size_t total = 0;
+    MRT_TRY(measure(plan, &total, err));
+    char *at = mrt_bump_alloc(&memory->bump, total);
+    if (at == NULL) {
+        return mrt_fail(err, MRT_NO_MEMORY, "no memory for %zu bytes of prepared constants", total);
+    }
     for (int32_t i = 0; i < plan->n_steps; i++) {
-        if (plan->steps[i].kernel->pack != NULL) {
-            MRT_TRY(pack_step(plan, &plan->steps[i], pool, err));
+        mrt_step *step = &plan->steps[i];
+        operands o;
+        if (step->kernel->pack == NULL) {
+            continue;
         }
+        const mrt_call call = call_of(plan, step, pool, &o);
+        const size_t bytes = step->kernel->pack(&call, at);
+        if (bytes == 0) {
+            return mrt_fail(err, MRT_NO_MEMORY, "no memory to prepare '%s'", step->op);
+        }
+        step->packed = at;
+        at += mrt_align_up((int64_t)bytes);
     }
     return MRT_OK;
 }

@@ -292,19 +292,21 @@ static void gather_quads(const uint8_t *w, int64_t step, int64_t count, bool wid
  * what a few channels need of all columns stays in the first cache. */
 static void pack_quads(const mrt_nhwc_conv *c, const int8_t *weights, int64_t first, int64_t columns,
                        uint32_t *block) {
-    enum { PIECE = 64 };
     const mrt_conv_plan *p = &c->plan;
+    const int64_t piece = p->taps == 1 ? 512 : 64; /* long runs are fetched ahead */
     const int64_t merged = p->taps / c->runs;
     const bool wide = c->isa->layout == MRT_TILE_I16;
     const int64_t per = wide ? 2 : 4;
-    for (int64_t channel = 0; channel < p->group_in; channel += PIECE) {
-        const int64_t count = mrt_min64(PIECE, p->group_in - channel);
+    for (int64_t channel = 0; channel < p->group_in; channel += piece) {
+        const int64_t count = mrt_min64(piece, p->group_in - channel);
         for (int64_t n = 0; n < columns; ++n) {
             const int8_t *w = weights + (first + n) * p->depth + channel * p->taps;
-            for (int64_t tap = 0; tap < p->taps; ++tap) {
-                const int64_t k = tap / merged * c->length + tap % merged * p->group_in + channel;
-                gather_quads((const uint8_t *)w + tap, p->taps, count, wide,
-                             block + k / per * MRT_TILE_BLOCK + n);
+            int64_t run = channel / per * MRT_TILE_BLOCK + n, tap = 0; /* no divisions in here */
+            for (int64_t r = 0; r < c->runs; ++r, run += c->length / per * MRT_TILE_BLOCK) {
+                for (int64_t i = 0; i < merged; ++i, ++tap) {
+                    gather_quads((const uint8_t *)w + tap, p->taps, count, wide,
+                                 block + run + i * (p->group_in / per * MRT_TILE_BLOCK));
+                }
             }
         }
     }
@@ -330,6 +332,12 @@ static void pack_channel(const mrt_nhwc_conv *c, const void *weights, int64_t oc
 static bool has_whole_quads(const mrt_nhwc_conv *c) {
     const bool little_endian = __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__;
     return c->isa && !c->plan.depthwise && c->plan.group_in % 4 == 0 && little_endian;
+}
+
+/* Every byte of a block of `columns` columns gets a weight. */
+static bool fills_blocks(const mrt_nhwc_conv *c, int64_t columns) {
+    return has_whole_quads(c) && columns == MRT_TILE_BLOCK && !c->isa->proves &&
+           c->length * c->runs == c->plan.taps * c->plan.group_in;
 }
 
 static int64_t quads_of(const mrt_nhwc_conv *c) {
@@ -373,7 +381,9 @@ static void pack_block(void *context, int64_t index) {
     const int64_t at = index / c->blocks * c->columns + first;
     char *memory = job->out + (size_t)index * c->block_bytes;
     char *block = memory + (c->isa ? mrt_tile_head(c->isa, quads_of(c)) : 0);
-    memset(memory, 0, c->block_bytes);
+    if (!fills_blocks(c, mrt_min64(width, channels - first))) {
+        memset(memory, 0, c->block_bytes);
+    }
     if (has_whole_quads(c)) {
         pack_quads(c, job->from->weights, index / c->blocks * channels + first,
                    mrt_min64(width, channels - first), (uint32_t *)(void *)block);
