@@ -6,6 +6,7 @@
 #include "runtime/mrt_params.h"
 #include "test/unit/check_main.h"
 
+#include <inttypes.h>
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -210,6 +211,53 @@ START_TEST(round_trip) {
     free(path);
 }
 END_TEST
+
+#if defined(__linux__)
+/* True when the byte lies in a read-only mapping of the file at `path`. */
+static bool is_mapped(const void *data, const char *path) {
+    const char *name = strrchr(path, '/');
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[4096], access[5];
+    bool found = false;
+    ck_assert_ptr_nonnull(maps);
+    while (!found && fgets(line, sizeof line, maps) != NULL) {
+        uintptr_t first, last;
+        found = sscanf(line, "%" SCNxPTR "-%" SCNxPTR " %4s", &first, &last, access) == 3 &&
+                (uintptr_t)data >= first && (uintptr_t)data < last && access[1] == '-' &&
+                strstr(line, name) != NULL;
+    }
+    fclose(maps);
+    return found;
+}
+
+/* Constants are pages of the file, which all who open it share, not copies. */
+START_TEST(constants_are_mapped) {
+    char *path = temp_path("mapped");
+    mrt_plan *plan = build();
+    mrt_bundle *bundles[2] = {NULL};
+    mrt_error err = {{0}};
+    int constants = 0;
+    write_bundle(path, plan, true);
+    for (int k = 0; k < 2; k++) {
+        ck_assert_int_eq(mrt_bundle_open(path, MRT_BUNDLE_TRUST_HASHES, &bundles[k], &err), MRT_OK);
+        const mrt_plan *read = mrt_bundle_plan(bundles[k]);
+        for (int32_t i = 0; i < read->n_tensors; i++) {
+            if (read->tensors[i].kind == MRT_CONST) {
+                EXPECT(is_mapped(read->tensors[i].info.data, path));
+                constants++;
+            }
+        }
+    }
+    ck_assert_int_gt(constants, 1);
+    EXPECT(!is_mapped(path, path));
+    mrt_bundle_close(bundles[0]);
+    mrt_bundle_close(bundles[1]);
+    mrt_plan_destroy(plan);
+    unlink(path);
+    free(path);
+}
+END_TEST
+#endif
 
 START_TEST(same_input_same_bytes) {
     size_t size, again;
@@ -454,6 +502,9 @@ int main(void) {
     TCase *tests = tcase_create("runtime_bundle");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, round_trip);
+#if defined(__linux__)
+    tcase_add_test(tests, constants_are_mapped);
+#endif
     tcase_add_test(tests, same_input_same_bytes);
     tcase_add_test(tests, verify_golden);
     tcase_add_test(tests, without_golden);
