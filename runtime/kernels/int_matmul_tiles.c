@@ -334,9 +334,7 @@ static void multiply_rows(const tiles_job *job, mrt_tile *tile, const mrt_tile_e
     const size_t y_stride = (size_t)job->plan->columns;
     const int *height = job->isa->heights;
     for (int64_t row = 0; row < rows; row += height[0]) {
-        while (height[0] > rows - row) {
-            ++height;
-        }
+        row = mrt_tile_next(job->isa, &height, rows, row);
         tile->a = left + (size_t)row * job->stride;
         job->isa->tile(tile, height[0], blocks);
         if (job->db != 0) {

@@ -143,19 +143,12 @@ static void multiply(block_job *b, const char *a, int rows, char *y) {
                    b->y_stride, b->columns);
 }
 
-/* One piece of a line. Rows that do not fill a tile are done by a lower tile that overlaps the one
- * before: the same values are written twice. */
+/* One piece of a line. */
 static void multiply_line(block_job *b, const char *a, int64_t rows, char *y) {
-    const mrt_nhwc_conv *c = b->conv;
-    const int *height = c->isa->heights;
-    for (int64_t row = 0; row < rows;) {
-        while (height[1] > 0 && height[0] > rows - row &&
-               (row == 0 || height[1] >= rows - row)) {
-            ++height;
-        }
-        row = mrt_min64(row, rows - height[0]); /* >= 0: the height fits into row + rest */
+    const int *height = b->conv->isa->heights;
+    for (int64_t row = 0; row < rows; row += height[0]) {
+        row = mrt_tile_next(b->conv->isa, &height, rows, row);
         multiply(b, a + (size_t)row * b->a_stride, height[0], y + (size_t)row * b->y_stride);
-        row += height[0];
     }
 }
 

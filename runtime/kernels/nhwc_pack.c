@@ -118,6 +118,11 @@ static void set_lines(mrt_nhwc_conv *c) {
         c->lines = 1;
     }
     c->line_piece = mrt_max64(1, mrt_min64(c->line, PIECE_ROWS));
+    if (c->isa && c->isa->small && c->line > PIECE_ROWS) { /* no piece of few rows at the end */
+        const int64_t least = MRT_TILE_LEAST_ROWS;
+        const int64_t share = mrt_div_up(c->line, mrt_div_up(c->line, PIECE_ROWS));
+        c->line_piece = mrt_div_up(share, least) * least;
+    }
     c->lines_piece = mrt_max64(1, PIECE_ROWS / c->line_piece);
     c->blocks_piece = mrt_max64(1, mrt_min64(c->blocks, PIECE_BLOCKS));
     const int64_t rows = mrt_div_up(c->lines, c->lines_piece) * mrt_div_up(c->line, c->line_piece);

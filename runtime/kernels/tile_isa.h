@@ -175,6 +175,20 @@ static inline size_t mrt_tile_depthwise_index(const mrt_tile_isa *isa, int64_t t
     return mrt_tile_depthwise_byte(t, c);
 }
 
+/* Cuts `rows` rows into tiles: row `row` is next, *height, at first isa->heights, becomes the height of
+ * its tile, and the result is where that begins. Rows that do not fill a tile are done by a lower one that
+ * begins earlier and overlaps the one before: the same values are computed twice. */
+static inline int64_t mrt_tile_next(const mrt_tile_isa *isa, const int **height, int64_t rows,
+                                    int64_t row) {
+    const int *h = *height;
+    const int64_t rest = rows - row, least = isa->small ? MRT_TILE_LEAST_ROWS : 1;
+    while (h[1] > 0 && h[0] > rest && (row == 0 || (h[1] >= rest && h[1] >= least))) {
+        ++h;
+    }
+    *height = h;
+    return h[0] > rest ? rows - h[0] : row; /* >= 0: it is not above the tile before */
+}
+
 /* For tests on any machine; see tile_isa_emulated.c. */
 extern const mrt_tile_isa mrt_tile_isa_scalar_u8;
 extern const mrt_tile_isa mrt_tile_isa_amx_emulated;

@@ -240,6 +240,26 @@ START_TEST(sums) {
 }
 END_TEST
 
+/* Tiles cover all rows of a line, in order, and lie within it; all of a height that the row has. */
+START_TEST(cuts) {
+    EACH_ROW(isa) {
+        for (int64_t rows = 1; rows < 200; ++rows) {
+            const int *height = isa->heights;
+            int64_t done = 0;
+            for (int64_t row = 0; row < rows; row += height[0]) {
+                row = mrt_tile_next(isa, &height, rows, row);
+                ck_assert(row >= 0 && row <= done && row + height[0] <= rows && height[0] > 0);
+                ck_assert(row + height[0] > done);
+                done = row + height[0];
+                ck_assert(!isa->small || rows < MRT_TILE_LEAST_ROWS ||
+                          height[0] >= MRT_TILE_LEAST_ROWS);
+            }
+            ck_assert_int_eq(done, rows);
+        }
+    }
+}
+END_TEST
+
 /* The row with tile registers is there when its features and the system's permission are, and never
  * without. */
 START_TEST(tile_registers) {
@@ -266,6 +286,7 @@ int main(void) {
     tcase_add_test(tcase, depthwise_sums);
     tcase_add_test(tcase, ends_of_rows);
     tcase_add_test(tcase, sums);
+    tcase_add_test(tcase, cuts);
     tcase_add_test(tcase, tile_registers);
     suite_add_tcase(suite, tcase);
     return check_run(suite);
