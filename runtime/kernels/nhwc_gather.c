@@ -16,14 +16,13 @@ typedef struct gather_job {
 } gather_job;
 
 /* `room` bytes may be written, and as many read. */
-static void copy_short(uint8_t *out, const uint8_t *from, int64_t count, int64_t room) {
-    if (count > 2 * SHORT || room < 2 * SHORT) {
+static inline void copy_short(uint8_t *out, const uint8_t *from, int64_t count, int64_t room) {
+    if (count <= SHORT && room >= SHORT) {
+        memcpy(out, from, SHORT);
+    } else if (count <= 2 * SHORT && room >= 2 * SHORT) {
+        memcpy(out, from, 2 * SHORT);
+    } else {
         memcpy(out, from, (size_t)count);
-        return;
-    }
-    memcpy(out, from, SHORT);
-    if (count > SHORT) {
-        memcpy(out + SHORT, from + SHORT, SHORT);
     }
 }
 
@@ -48,31 +47,66 @@ static void put_places(const gather_job *job, const uint8_t *x, int64_t w, int64
     }
 }
 
-static void gather_window(const gather_job *job, int64_t position, uint8_t *out) {
+/* A window that lies within the image, whose kernel rows are one run each; x: its first element. */
+static void gather_inner(const gather_job *job, const uint8_t *x, uint8_t *out) {
     const mrt_conv_plan *p = &job->conv->plan;
-    const bool merged = p->dilation[2] == 1;
-    const int64_t width = merged ? p->kernel[2] : 1;
-    const int64_t d = position / p->out[2] / p->out[1] * p->stride[0] - p->begin[0];
-    const int64_t h = position / p->out[2] % p->out[1] * p->stride[1] - p->begin[1];
-    const int64_t w = position % p->out[2] * p->stride[2] - p->begin[2];
-    int64_t at = 0;
-    for (int64_t i = 0; i < p->kernel[0] * p->kernel[1]; ++i) {
-        const int64_t row_d = d + i / p->kernel[1] * p->dilation[0];
-        const int64_t row_h = h + i % p->kernel[1] * p->dilation[1];
-        const bool inside = row_d >= 0 && row_d < p->in[0] && row_h >= 0 && row_h < p->in[1];
-        const uint8_t *x =
-            inside ? job->x + (row_d * p->in[1] + row_h) * p->in[2] * p->channels : NULL;
-        for (int64_t tap = 0; tap < p->kernel[2]; tap += width, at += width * p->channels) {
-            put_places(job, x, w + tap * p->dilation[2], width, out + at, job->conv->length - at);
+    const int64_t bytes = p->kernel[2] * p->channels, kernel_h = p->kernel[1];
+    const int64_t step_h = p->dilation[1] * p->in[2] * p->channels;
+    const int64_t step_d = p->dilation[0] * p->in[1] * p->in[2] * p->channels;
+    const uint8_t *end = out + job->conv->length;
+    for (int64_t i = 0; i < p->kernel[0]; ++i, x += step_d) {
+        const uint8_t *row = x;
+        for (int64_t j = 0; j < kernel_h; ++j, row += step_h, out += bytes) {
+            copy_short(out, row, bytes, end - out);
+        }
+    }
+}
+
+static bool lies_within(const mrt_conv_plan *p, int axis, int64_t at) {
+    return at >= 0 && at + (p->kernel[axis] - 1) * p->dilation[axis] < p->in[axis];
+}
+
+/* The window that begins at d, h, w. */
+static void gather_window(const gather_job *job, int64_t d, int64_t h, int64_t w, uint8_t *out) {
+    const mrt_conv_plan *p = &job->conv->plan;
+    const int64_t width = p->dilation[2] == 1 ? p->kernel[2] : 1;
+    const uint8_t *end = out + job->conv->length;
+    if (width == p->kernel[2] && lies_within(p, 0, d) && lies_within(p, 1, h) &&
+        lies_within(p, 2, w)) {
+        gather_inner(job, job->x + ((d * p->in[1] + h) * p->in[2] + w) * p->channels, out);
+        return;
+    }
+    for (int64_t i = 0; i < p->kernel[0]; ++i) {
+        const int64_t row_d = d + i * p->dilation[0];
+        for (int64_t j = 0; j < p->kernel[1]; ++j) {
+            const int64_t row_h = h + j * p->dilation[1];
+            const bool inside = row_d >= 0 && row_d < p->in[0] && row_h >= 0 && row_h < p->in[1];
+            const int64_t row = (row_d * p->in[1] + row_h) * p->in[2] * p->channels;
+            const uint8_t *x = inside ? job->x + row : NULL;
+            for (int64_t tap = 0; tap < p->kernel[2]; tap += width, out += width * p->channels) {
+                put_places(job, x, w + tap * p->dilation[2], width, out, end - out);
+            }
         }
     }
 }
 
 static void gather_task(void *context, int64_t task) {
     const gather_job *job = context;
-    const int64_t end = mrt_min64(job->count, (task + 1) * TASK_ROWS);
-    for (int64_t row = task * TASK_ROWS; row < end; ++row) {
-        gather_window(job, job->first + row, job->out + row * job->conv->length);
+    const mrt_conv_plan *p = &job->conv->plan;
+    const int64_t row = task * TASK_ROWS;
+    const int64_t end = mrt_min64(job->count, row + TASK_ROWS);
+    const int64_t first = job->first + row;
+    int64_t w = first % p->out[2];
+    int64_t h = first / p->out[2] % p->out[1];
+    int64_t d = first / p->out[2] / p->out[1];
+    for (int64_t i = row; i < end; ++i) {
+        gather_window(job, d * p->stride[0] - p->begin[0], h * p->stride[1] - p->begin[1],
+                      w * p->stride[2] - p->begin[2], job->out + i * job->conv->length);
+        if (++w == p->out[2]) {
+            w = 0;
+            d += h + 1 == p->out[1];
+            h = h + 1 == p->out[1] ? 0 : h + 1;
+        }
     }
 }
 

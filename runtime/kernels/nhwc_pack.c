@@ -8,7 +8,9 @@
 #include <string.h>
 
 enum { PIECE_ROWS = 112, PIECE_BLOCKS = 8, MIN_TASKS = 8, GATHER_COLUMNS = 128 };
-enum { GATHER_BYTES = 1 << 20 }; /* these windows are to stay in the second cache */
+/* Gathered windows are to stay in the second cache. Copying a run takes as long as the small row takes for
+ * so many products of a quad and a block. */
+enum { GATHER_BYTES = 1 << 20, GATHER_WORK = 16 };
 
 mrt_tensor mrt_nhwc_channels_first(const mrt_tensor *t) {
     mrt_tensor r = *t;
@@ -63,7 +65,8 @@ static void choose_row(mrt_nhwc_conv *c) {
     if (p->depthwise || rows < MRT_TILE_LEAST_ROWS) {
         c->isa = c->isa->small;
     } else if (!p->direct && (!whole || p->out[2] < MRT_TILE_LEAST_ROWS)) {
-        c->gathers = may_gather && p->group == 1;
+        const int64_t work = mrt_div_up(run, 4) * mrt_div_up(p->group_out, MRT_TILE_BLOCK);
+        c->gathers = may_gather && p->group == 1 && work >= GATHER_WORK;
         c->isa = c->gathers ? c->isa : c->isa->small;
     }
 }
