@@ -12,6 +12,8 @@ void calibration_search_given(const mica_option_table *table, calibration_search
                                         "--cluster", "--fast", "--mix_mode", "--max_cost", "--pareto",
                                         "--quantize_table"};
     settings->common.expected_given = mica_option_given(table, "--expected_cos");
+    settings->common.cost_given = mica_option_given(table, "--max_cost");
+    settings->common.float_given = mica_option_given(table, "--fp_type");
     settings->measured = mica_option_given(table, "--inference_num")           ? "--inference_num"
                          : mica_option_given(table, "--global_compare_layers") ? "--global_compare_layers"
                                                                                : NULL;
@@ -37,7 +39,10 @@ static mica_status check_mix(const calibration_job *job, mica_error *err) {
 static mica_status check_kind(const calibration_search_settings *s, mica_error *err) {
     const bool optimal = strcmp(s->kind, "optimal") == 0;
     const search_settings *c = &s->common;
-    const char *idle = !optimal ? c->pareto != NULL ? "--pareto" : NULL
+    const char *idle = !optimal                  ? c->pareto != NULL ? "--pareto"
+                                                   : c->cost_given   ? "--max_cost"
+                                                                     : NULL
+                       : c->float_given          ? "--fp_type"
                        : c->methods != NULL      ? "--quantize_method_list"
                        : c->max_float_layers > 0 ? "--max_float_layers"
                        : c->cluster              ? "--cluster"

@@ -9,7 +9,7 @@ import sys
 import style
 
 # The order a user meets them in; programs that are not listed follow by name.
-ORDER = ("model_transform", "run_calibration", "fp_forward", "model_deploy", "model_runner", "model_tool",
+ORDER = ("model_transform", "run_calibration", "run_sensitive_layer", "explain_accuracy", "fp_forward", "model_deploy", "model_runner", "model_tool",
          "mica-opt", "npz_tool")
 NOTE = "<!-- Written by test/style/check_docs.py --update from the programs; do not edit. -->\n\n"
 
