@@ -1,6 +1,5 @@
 #include "runtime/mrt_cpu.h"
 
-#include "runtime/kernels/int_isa.h"
 #include "runtime/kernels/tile_f32.h"
 #include "runtime/kernels/tile_isa.h"
 
@@ -186,14 +185,11 @@ int mrt_cpu_threads(void) {
 bool mrt_cpu_table_at(int i, mrt_cpu_table *out) {
     switch (i) {
     case 0:
-        FILL(out, "integer, channels-last", mrt_tile_isa_at, mrt_tile_isa_available,
+        FILL(out, "integer", mrt_tile_isa_at, mrt_tile_isa_available,
              mrt_tile_isa_select);
         return true;
     case 1:
-        FILL(out, "integer, row-major", mrt_int_isa_at, mrt_int_isa_available, mrt_int_isa_select);
-        return true;
-    case 2:
-        FILL(out, "float, channels-last", mrt_tile_f32_isa_at, mrt_tile_f32_isa_available,
+        FILL(out, "float", mrt_tile_f32_isa_at, mrt_tile_f32_isa_available,
              mrt_tile_f32_isa_select);
         return true;
     default:

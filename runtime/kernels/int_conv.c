@@ -1,6 +1,6 @@
 /* conv_int and deconv_int (rules conv-int, deconv-int): the matrix product of the weights
- * [out channels][depth] with the input's windows [depth][positions], group by group. The weights keep
- * their order, so that they are used where they lie when the layout allows it. */
+ * [out channels][depth] with the input's windows [depth][positions], group by group. Plans with fixed
+ * sizes use channels-last forms instead, but for what has none. */
 #include "runtime/kernels/int_conv_plan.h"
 #include "runtime/kernels/int_util.h"
 #include "runtime/kernels/kernels.h"
@@ -11,7 +11,7 @@
 typedef struct conv_job {
     mrt_conv_plan plan;
     const mrt_conv_int_params *params;
-    const mrt_int_isa *isa;
+    const mrt_tile_isa *isa;
     const uint8_t *x;         /* of the image at hand */
     uint8_t *y;
     const int8_t *weights;
@@ -19,9 +19,7 @@ typedef struct conv_job {
     const uint8_t *planes;    /* x or the padded copy */
     uint8_t *padded;
     int64_t *tap;             /* [taps] offsets in a plane */
-    int64_t *base;            /* [out channels] bias and what the layout takes back */
-    char *left;               /* [out channels][quads * 4] in the layout, or the weights */
-    size_t left_stride;
+    int16_t *left;            /* weights [out channels][quads * 4] */
     int64_t quads;
     bool is_signed;
     bool narrow;              /* every accumulator fits int32 [acc-bound] */
@@ -29,7 +27,7 @@ typedef struct conv_job {
 
 /* Parts of scratch in bytes, each a multiple of 64. */
 typedef struct conv_memory {
-    size_t padded, tap, base, left, gemm;
+    size_t padded, tap, left, gemm;
 } conv_memory;
 
 static bool memory_layout(const mrt_conv_plan *p, conv_memory *m, size_t *out_total) {
@@ -40,10 +38,9 @@ static bool memory_layout(const mrt_conv_plan *p, conv_memory *m, size_t *out_to
     }
     m->padded = mrt_align64(p->direct ? 0 : (size_t)(p->plane * p->channels) + MRT_PLANE_SLACK);
     m->tap = mrt_align64((size_t)p->taps * sizeof(int64_t));
-    m->base = mrt_align64((size_t)p->out_channels * sizeof(int64_t));
     m->left = mrt_align64(left);
     m->gemm = mrt_int_gemm_scratch(p->group, p->group_out, p->positions, quads);
-    *out_total = m->padded + m->tap + m->base + m->left + m->gemm;
+    *out_total = m->padded + m->tap + m->left + m->gemm;
     return true;
 }
 
@@ -117,16 +114,13 @@ static const uint8_t *gather_row(const conv_job *job, const segments *s, const u
 static void pack_windows(const void *context, const mrt_int_panel *p) {
     const conv_job *job = context;
     const mrt_conv_plan *plan = &job->plan;
-    const size_t step = job->isa->layout == MRT_PANEL_I16 ? 8 * MRT_INT_COLUMNS
-                                                          : 4 * MRT_INT_COLUMNS;
     const uint8_t *planes = job->planes + p->batch * plan->group_in * plan->plane;
     static const uint8_t nothing[MRT_INT_COLUMNS];
     segments s;
     find_segments(job, p, &s);
     int64_t channel = p->first * 4 / plan->taps;
     int64_t tap = p->first * 4 % plan->taps;
-    char *out = p->out;
-    for (int64_t q = p->first; q < p->last; ++q, out += step) {
+    for (int64_t q = p->first; q < p->last; ++q) {
         const uint8_t *row[4];
         for (int i = 0; i < 4; ++i) {
             row[i] = channel < plan->group_in
@@ -138,13 +132,13 @@ static void pack_windows(const void *context, const mrt_int_panel *p) {
                 ++channel;
             }
         }
-        job->isa->pack(out, row, job->is_signed, 0);
+        mrt_int_pack_quad(p, q, row, job->is_signed, 0);
     }
 }
 
 static const char *left_rows(const void *context, int64_t batch) {
     const conv_job *job = context;
-    return job->left + (size_t)(batch * job->plan.group_out) * job->left_stride;
+    return (const char *)(job->left + batch * job->plan.group_out * job->quads * 4);
 }
 
 static void finish_row(const void *context, const mrt_int_rows *r) {
@@ -153,67 +147,36 @@ static void finish_row(const void *context, const mrt_int_rows *r) {
     const int64_t oc = r->batch * job->plan.group_out + r->row;
     uint8_t *y = job->y + oc * job->plan.positions + r->column;
     if (r->acc && job->narrow) {
-        const mrt_int_requant requant = {
-            (int32_t)(uint32_t)(uint64_t)job->base[oc], job->multiplier[oc],
-            job->shift[oc],                             (int32_t)p->zero_point_out,
-            (int32_t)p->clamp_min,                      (int32_t)p->clamp_max};
-        job->isa->requant(&requant, r->acc, y, r->columns);
+        mrt_conv_finish_row(job->isa, p, job->bias[oc], job->multiplier[oc], job->shift[oc],
+                            r->acc, y, r->columns);
         return;
     }
     for (int i = 0; i < r->columns; ++i) {
-        const int64_t sum = (r->acc ? r->acc[i] : r->wide[i]) + job->base[oc];
+        const int64_t sum = (r->acc ? r->acc[i] : r->wide[i]) + (int64_t)job->bias[oc];
         y[i] = (uint8_t)mrt_requant_clamp(sum, job->multiplier[oc], job->shift[oc],
                                           (int32_t)p->zero_point_out, (int32_t)p->clamp_min,
                                           (int32_t)p->clamp_max);
     }
 }
 
-/* One row of the left operand in the layout, zero-filled to quads; the sum of its weights. */
-static int64_t prepare_row(const conv_job *job, int64_t oc) {
+/* Weights of an output channel, zero-filled to quads. */
+static void prepare_row(const conv_job *job, int64_t oc) {
     const mrt_conv_plan *plan = &job->plan;
-    const bool pairs = job->isa->layout == MRT_PANEL_I16;
-    int8_t *row = (int8_t *)job->left + (size_t)oc * job->left_stride;
-    int16_t *row16 = (int16_t *)(void *)row;
+    int16_t *row = job->left + oc * job->quads * 4;
     const int8_t *w = job->weights + oc * plan->depth;
-    int64_t sum = 0;
-    if (plan->transposed) {
-        for (int64_t k = 0; k < plan->depth; ++k) {
-            const int64_t at = mrt_conv_weight(plan, oc, k / plan->taps, k % plan->taps);
-            const int8_t v = job->weights[at];
-            sum += v;
-            if (pairs) {
-                row16[k] = v;
-            } else {
-                row[k] = v;
-            }
-        }
-    } else if (pairs) {
-        for (int64_t k = 0; k < plan->depth; ++k) {
-            row16[k] = w[k];
-        }
-    } else {
-        for (int64_t k = 0; k < plan->depth; ++k) {
-            sum += w[k];
-        }
-        if (row != w) {
-            memcpy(row, w, (size_t)plan->depth);
-        }
+    for (int64_t k = 0; k < plan->depth; ++k) {
+        row[k] = plan->transposed
+                     ? job->weights[mrt_conv_weight(plan, oc, k / plan->taps, k % plan->taps)]
+                     : w[k];
     }
-    const size_t bytes = mrt_int_left_bytes(job->isa);
-    const size_t used = (size_t)plan->depth * bytes;
-    if (used < job->left_stride) {
-        memset(row + used, 0, job->left_stride - used);
-    }
-    return sum;
+    memset(row + plan->depth, 0, (size_t)(job->quads * 4 - plan->depth) * sizeof row[0]);
 }
 
 static void prepare_lane(void *context, int64_t lane) {
-    conv_job *job = context;
+    const conv_job *job = context;
     const int64_t end = mrt_int_lane_begin(job->plan.out_channels, lane + 1);
-    const bool offset = job->isa->layout == MRT_PANEL_U8 && job->is_signed; /* holds x + 128 */
     for (int64_t oc = mrt_int_lane_begin(job->plan.out_channels, lane); oc < end; ++oc) {
-        const int64_t sum = prepare_row(job, oc);
-        job->base[oc] = job->bias[oc] - (offset ? 128 * sum : 0);
+        prepare_row(job, oc);
     }
 }
 
@@ -238,7 +201,7 @@ static bool is_narrow(const conv_job *job) {
 }
 
 static void run_any(const mrt_call *call, bool transposed) {
-    conv_job job = {.plan = mrt_conv_plan_get(call, transposed), .isa = mrt_int_isa_select()};
+    conv_job job = {.plan = mrt_conv_plan_get(call, transposed), .isa = mrt_tile_isa_words()};
     const mrt_conv_plan *plan = &job.plan;
     if (plan->batch == 0 || plan->positions == 0) {
         return;
@@ -260,12 +223,7 @@ static void run_any(const mrt_call *call, bool transposed) {
     job.quads = mrt_div_up(plan->depth, 4);
     job.padded = (uint8_t *)scratch;
     job.tap = (int64_t *)(void *)(scratch + m.padded);
-    job.base = (int64_t *)(void *)(scratch + m.padded + m.tap);
-    job.left = scratch + m.padded + m.tap + m.base;
-    job.left_stride = (size_t)job.quads * 4 * mrt_int_left_bytes(job.isa);
-    if (!transposed && job.isa->layout == MRT_PANEL_U8 && plan->depth % 4 == 0) {
-        job.left = (char *)call->in[1]->data; /* only read */
-    }
+    job.left = (int16_t *)(void *)(scratch + m.padded + m.tap);
     job.narrow = is_narrow(&job);
     for (int64_t t = 0; t < plan->taps; ++t) {
         job.tap[t] = mrt_conv_tap(plan, t);
@@ -273,9 +231,10 @@ static void run_any(const mrt_call *call, bool transposed) {
     mrt_parallel_for(call->pool, mrt_int_lanes(plan->out_channels), prepare_lane, &job);
     const mrt_int_gemm gemm = {.isa = job.isa, .batches = plan->group, .rows = plan->group_out,
                                .columns = plan->positions, .quads = job.quads, .context = &job,
-                               .left = left_rows, .left_stride = job.left_stride,
+                               .left = left_rows,
+                               .left_stride = (size_t)job.quads * 4 * sizeof(int16_t),
                                .pack = pack_windows, .finish = finish_row,
-                               .scratch = scratch + m.padded + m.tap + m.base + m.left};
+                               .scratch = scratch + m.padded + m.tap + m.left};
     for (int64_t n = 0; n < plan->batch; ++n) {
         job.x = (const uint8_t *)call->in[0]->data + n * plan->channels * plan->in_plane;
         job.y = (uint8_t *)call->out[0]->data + n * plan->out_channels * plan->positions;

@@ -43,6 +43,11 @@ void mrt_conv_fill_plane(const mrt_conv_plan *plan, const uint8_t *x, uint8_t ze
 /* Index in the stored weights of output channel `oc` (in all), channel `c` of its group, `tap`. */
 int64_t mrt_conv_weight(const mrt_conv_plan *plan, int64_t oc, int64_t c, int64_t tap);
 
+/* y = clamp(requant(acc + bias)) of a row of one output channel; sums fit int32. */
+void mrt_conv_finish_row(const mrt_tile_isa *isa, const mrt_conv_int_params *p, int32_t bias,
+                         int32_t multiplier, int32_t shift, const int32_t *acc, uint8_t *y,
+                         int64_t count);
+
 /* The depthwise path (one input channel per group). */
 size_t mrt_conv_depthwise_scratch(const mrt_conv_plan *plan);
 void mrt_conv_depthwise_run(const mrt_conv_plan *plan, const mrt_call *call);

@@ -15,7 +15,7 @@ typedef struct lane_memory {
 static lane_memory lane_layout(int64_t quads) {
     lane_memory m;
     m.panel = (size_t)mrt_min64(quads, MRT_INT_QUADS) * PANEL_QUAD_BYTES;
-    m.tile = sizeof(int32_t) * MRT_INT_TILE_ROWS * MRT_INT_COLUMNS;
+    m.tile = sizeof(int32_t) * MRT_TILE_ROWS * MRT_INT_COLUMNS;
     m.rows = 4 * MRT_INT_ROW_BYTES;
     m.sum = sizeof(int64_t) * MRT_INT_COLUMNS;
     m.wide = quads > MRT_INT_QUADS ? sizeof(int64_t) * MRT_INT_ROWS * MRT_INT_COLUMNS : 0;
@@ -46,16 +46,31 @@ static void add_wide(int64_t *wide, const int32_t *tile, int64_t count, bool fir
     }
 }
 
+/* A tile of rows against the panel at hand. */
+static void multiply_tile(const mrt_int_gemm *g, const lane *l, const char *left, int rows) {
+    static const int64_t run[1] = {0};
+    const int64_t quads = l->panel.last - l->panel.first;
+    mrt_tile tile = {.a = left, .a_stride = g->left_stride, .run = run, .runs = 1, .quads = quads};
+    tile.w_stride = mrt_tile_block_bytes(g->isa, 1, quads);
+    for (int b = 0; b < MRT_TILE_BLOCKS; b += g->isa->blocks) {
+        tile.w = (const char *)l->panel.out + (size_t)b * tile.w_stride;
+        tile.c = l->tile + b * MRT_TILE_BLOCK;
+        g->isa->tile(&tile, rows, g->isa->blocks);
+    }
+}
+
 /* All rows of a task against the panel at hand. */
 static void multiply_rows(const mrt_int_gemm *g, lane *l, int64_t row0, int64_t row1) {
     const mrt_int_panel *p = &l->panel;
-    const size_t at = (size_t)p->first * 4 * mrt_int_left_bytes(g->isa);
-    const char *left = g->left(g->context, p->batch) + at;
+    const char *left = g->left(g->context, p->batch) + (size_t)p->first * 4 * sizeof(int16_t);
+    const int *height = g->isa->heights;
     mrt_int_rows out = {p->batch, 0, p->column, p->columns, p->sum, NULL, NULL};
-    for (int64_t row = row0; row < row1; row += g->isa->rows) {
-        const int count = (int)mrt_min64(g->isa->rows, row1 - row);
-        g->isa->tile(left + (size_t)row * g->left_stride, g->left_stride, count, p->out,
-                     p->last - p->first, l->tile);
+    for (int64_t row = row0; row < row1; row += height[0]) {
+        while (height[0] > row1 - row) {
+            ++height;
+        }
+        const int count = height[0];
+        multiply_tile(g, l, left + (size_t)row * g->left_stride, count);
         int64_t *wide = l->wide ? l->wide + (row - row0) * MRT_INT_COLUMNS : NULL;
         if (wide) {
             add_wide(wide, l->tile, (int64_t)count * MRT_INT_COLUMNS, p->first == 0);
@@ -98,7 +113,7 @@ static void run_lane(void *context, int64_t index) {
     const lane_memory m = lane_layout(g->quads);
     char *memory = g->scratch + (size_t)index * m.total;
     lane l = {.packed = -1};
-    l.panel.out = memory;
+    l.panel.out = (int16_t *)(void *)memory;
     l.tile = (int32_t *)(void *)(memory + m.panel);
     uint8_t *rows = (uint8_t *)memory + m.panel + m.tile;
     memset(rows, 0, m.rows);

@@ -1,33 +1,24 @@
-/* matmul_int (rule matmul-int) and matmul_real (rule matmul-real): rows of a against panels of b, both with their zero points.
- *
- * With 16-bit panels both operands are stored without their zero points. With byte panels the stored
- * values are a' = a + la and b' = b + lb (what makes a' signed and b' unsigned), and
- *   (a - za)(b - zb) = a'b' + db a' + da b' + da db,  da = -la - za,  db = -lb - zb,
- * so that a row sum of a' and a column sum of b' take the rest back exactly. */
+/* matmul_int (rule matmul-int) and matmul_real (rule matmul-real): rows of a against panels of b, both
+ * without their zero points, in blocks for sums of any size; int_matmul_tiles.c has those of 32 bits. */
 #include "runtime/kernels/int_gemm.h"
 #include "runtime/kernels/int_matmul.h"
 #include "runtime/kernels/int_util.h"
 #include "runtime/kernels/kernels.h"
-#include "runtime/mrt_clones.h"
 
 #include <string.h>
 
 typedef struct matmul_job {
     mrt_matmul_plan plan;
     const mrt_matmul_int_params *params;
-    const mrt_int_isa *isa;
     const uint8_t *a, *b;
     uint8_t *y;
     const int32_t *bias, *multiplier, *shift; /* bias may be NULL */
     const mrt_matmul_real_params *real;       /* NULL in matmul_int */
     const double *scale;                      /* matmul_real only, with y_real */
     float *y_real;
-    bool signed_a, signed_b, per_column, narrow;
-    int64_t da, db; /* byte panels only, else 0 */
+    bool signed_a, signed_b, per_column;
     int64_t quads;
-    size_t left_stride;
-    char *left;     /* [batches_a * rows + 1], a row of ones last */
-    int64_t *base;  /* [batches_a * rows] */
+    int16_t *left; /* [batches_a * rows][quads * 4] */
 } matmul_job;
 
 /* Batch axes by numpy broadcasting; fills dims and strides. */
@@ -91,22 +82,21 @@ static mrt_status make_plan(const mrt_call *call, const mrt_matmul_int_params *p
 
 /* Parts of scratch in bytes; false on overflow. */
 typedef struct matmul_memory {
-    size_t base, left, gemm;
+    size_t left, gemm;
 } matmul_memory;
 
 static bool memory_layout(const mrt_matmul_plan *p, matmul_memory *m, size_t *out_total) {
     const int64_t quads = mrt_max64(1, mrt_div_up(p->depth, 4));
     size_t rows = 0;
     if (!mrt_mul_bytes((size_t)p->batches_a, (size_t)p->rows, &rows) || rows > SIZE_MAX / 64 ||
-        !mrt_mul_bytes(rows + 1, (size_t)quads * 8, &m->left) || m->left > SIZE_MAX / 4) {
+        !mrt_mul_bytes(rows, (size_t)quads * 8, &m->left) || m->left > SIZE_MAX / 4) {
         return false;
     }
     m->left = mrt_align64(m->left);
-    m->base = mrt_align64(rows * sizeof(int64_t));
     m->gemm = mrt_int_gemm_scratch(p->batches, p->rows, p->columns, quads);
     size_t tiles = 0;
     const bool fits = mrt_matmul_tiles_scratch(p, &tiles);
-    *out_total = m->base + m->left + m->gemm;
+    *out_total = m->left + m->gemm;
     *out_total = *out_total > tiles ? *out_total : tiles;
     return fits;
 }
@@ -147,47 +137,35 @@ mrt_status mrt_matmul_int_check(const mrt_call *call, size_t *out_scratch, mrt_e
     return MRT_OK;
 }
 
-/* One row of the left operand; returns the sum of the stored values. */
-static int64_t prepare_row(const matmul_job *job, int64_t row) {
+/* One row of the left operand. */
+static void prepare_row(const matmul_job *job, int64_t row) {
     const mrt_matmul_plan *plan = &job->plan;
     const bool turned = job->params->trans_a != 0;
     const int64_t matrix = row / plan->rows;
     const int64_t m = row % plan->rows;
     const uint8_t *a = job->a + matrix * plan->rows * plan->depth + (turned ? m : m * plan->depth);
     const int64_t step = turned ? plan->rows : 1;
-    char *out = job->left + (size_t)row * job->left_stride;
-    int64_t sum = 0;
-    memset(out, 0, job->left_stride);
-    if (job->isa->layout == MRT_PANEL_I16) {
-        int16_t *wide = (int16_t *)(void *)out;
-        for (int64_t k = 0; k < plan->depth; ++k) {
-            const int32_t v = mrt_int_value(a, k * step, job->signed_a);
-            wide[k] = (int16_t)(v - (int32_t)job->params->zero_point_a);
-        }
-        return 0;
-    }
-    const uint8_t flip = job->signed_a ? 0 : 0x80;
-    int8_t *bytes = (int8_t *)out;
+    int16_t *out = job->left + row * job->quads * 4;
     for (int64_t k = 0; k < plan->depth; ++k) {
-        bytes[k] = (int8_t)(a[k * step] ^ flip);
-        sum += bytes[k];
+        const int32_t v = mrt_int_value(a, k * step, job->signed_a);
+        out[k] = (int16_t)(v - (int32_t)job->params->zero_point_a);
     }
-    return sum;
+    memset(out + plan->depth, 0, (size_t)(job->quads * 4 - plan->depth) * sizeof out[0]);
 }
 
 static void prepare_lane(void *context, int64_t lane) {
-    matmul_job *job = context;
+    const matmul_job *job = context;
     const int64_t rows = job->plan.batches_a * job->plan.rows;
     const int64_t end = mrt_int_lane_begin(rows, lane + 1);
     for (int64_t row = mrt_int_lane_begin(rows, lane); row < end; ++row) {
-        job->base[row] = prepare_row(job, row) * job->db + job->plan.depth * job->da * job->db;
+        prepare_row(job, row);
     }
 }
 
 static const char *left_rows(const void *context, int64_t batch) {
     const matmul_job *job = context;
     const int64_t matrix = mrt_matmul_matrix(&job->plan, job->plan.stride_a, batch);
-    return job->left + (size_t)(matrix * job->plan.rows) * job->left_stride;
+    return (const char *)(job->left + matrix * job->plan.rows * job->quads * 4);
 }
 
 /* Four rows of b ([K][N] storage): in place, or copied where fewer than a block remain. */
@@ -208,105 +186,54 @@ static void rows_plain(const matmul_job *job, const mrt_int_panel *p, const uint
     }
 }
 
-/* One column of one quad of a panel. */
-static void put_quad(const matmul_job *job, const uint8_t quad[4], int column, void *out) {
-    if (job->isa->layout == MRT_PANEL_U8) {
-        uint32_t word;
-        memcpy(&word, quad, 4);
-        word ^= job->signed_b ? 0x80808080u : 0;
-        memcpy((uint8_t *)out + 4 * column, &word, 4);
-        return;
-    }
-    int16_t *pair = (int16_t *)out + 2 * column;
-    for (int i = 0; i < 4; ++i) {
-        const int32_t v = mrt_int_value(quad, i, job->signed_b);
-        pair[i / 2 * 2 * MRT_INT_COLUMNS + i % 2] =
-            (int16_t)(v - (int32_t)job->params->zero_point_b);
-    }
-}
-
-/* Quads of a panel from [N][K] storage, where the four bytes of a column lie together. Runs of a
- * cache line per column keep the number of streams small. */
-static void pack_turned(const matmul_job *job, const mrt_int_panel *p, const uint8_t *b,
-                        size_t step) {
+/* A panel from [N][K] storage, where the four bytes of a column lie together. Runs of a cache line per
+ * column keep the number of streams small. */
+static void pack_turned(const matmul_job *job, const mrt_int_panel *p, const uint8_t *b) {
     enum { RUN = 16 };
-    const int64_t depth = job->plan.depth;
-    if (p->columns < MRT_INT_COLUMNS) {
-        memset(p->out, 0, (size_t)(p->last - p->first) * step); /* columns that nobody reads */
+    const int64_t depth = job->plan.depth, quads = p->last - p->first;
+    const int32_t zero_point = (int32_t)job->params->zero_point_b;
+    if (p->columns < MRT_INT_COLUMNS || p->last * 4 > depth) {
+        memset(p->out, 0, (size_t)quads * 4 * MRT_INT_COLUMNS * sizeof p->out[0]);
     }
     for (int64_t first = p->first; first < p->last; first += RUN) {
-        const int64_t last = mrt_min64(p->last, first + RUN);
+        const int64_t end = mrt_min64(depth, mrt_min64(p->last, first + RUN) * 4);
         for (int j = 0; j < p->columns; ++j) {
             const uint8_t *source = b + (p->column + j) * depth;
-            char *out = (char *)p->out + (size_t)(first - p->first) * step;
-            for (int64_t q = first; q < last; ++q, out += step) {
-                uint8_t quad[4] = {0};
-                if (q * 4 + 4 <= depth) {
-                    memcpy(quad, source + q * 4, 4);
-                } else if (q * 4 < depth) {
-                    memcpy(quad, source + q * 4, (size_t)(depth - q * 4));
-                }
-                put_quad(job, quad, j, out);
+            int16_t *out = p->out + j / MRT_TILE_BLOCK * quads * 4 * MRT_TILE_BLOCK +
+                           j % MRT_TILE_BLOCK * 2;
+            for (int64_t k = first * 4; k < end; ++k) {
+                out[(k / 2 - p->first * 2) * 2 * MRT_TILE_BLOCK + k % 2] =
+                    (int16_t)(mrt_int_value(source, k, job->signed_b) - zero_point);
             }
         }
-    }
-}
-
-/* Adds da * (sum of b') of the columns of a panel to its words: a product with a row of ones, which
- * is zero past the depth. */
-static void add_column_sums(const matmul_job *job, const mrt_int_panel *p) {
-    int32_t sum[MRT_INT_COLUMNS];
-    const int64_t rows = job->plan.batches_a * job->plan.rows;
-    const char *ones = job->left + (size_t)rows * job->left_stride + p->first * 4;
-    job->isa->tile(ones, job->left_stride, 1, p->out, p->last - p->first, sum);
-    for (int j = 0; j < MRT_INT_COLUMNS; ++j) {
-        p->sum[j] += sum[j] * job->da;
     }
 }
 
 static void pack_right(const void *context, const mrt_int_panel *p) {
     const matmul_job *job = context;
     const mrt_matmul_plan *plan = &job->plan;
-    const size_t step = job->isa->layout == MRT_PANEL_I16 ? 8 * MRT_INT_COLUMNS
-                                                          : 4 * MRT_INT_COLUMNS;
     const int64_t matrix = mrt_matmul_matrix(plan, plan->stride_b, p->batch);
     const uint8_t *b = job->b + matrix * plan->depth * plan->columns;
-    char *out = p->out;
     if (job->params->trans_b) {
-        pack_turned(job, p, b, step);
+        pack_turned(job, p, b);
     }
-    for (int64_t q = p->first; !job->params->trans_b && q < p->last; ++q, out += step) {
+    for (int64_t q = p->first; !job->params->trans_b && q < p->last; ++q) {
         const uint8_t *row[4];
         rows_plain(job, p, b, q, row);
-        job->isa->pack(out, row, job->signed_b, (int32_t)job->params->zero_point_b);
+        mrt_int_pack_quad(p, q, row, job->signed_b, (int32_t)job->params->zero_point_b);
     }
-    if (p->first == 0) {
-        for (int j = 0; j < MRT_INT_COLUMNS; ++j) {
-            p->sum[j] = job->bias && j < p->columns ? job->bias[p->column + j] : 0;
-        }
-    }
-    if (job->da != 0) {
-        add_column_sums(job, p);
-    }
-}
-
-/* y = clamp(requant) with one multiplier per column; the sums fit int32. */
-MRT_CLONES
-static void requant_columns(const int32_t *acc, const int32_t *multiplier, const int32_t *shift,
-                            int32_t zero_point, int32_t low, int32_t high, uint8_t *y, int count) {
-    for (int i = 0; i < count; ++i) {
-        const int64_t v = mrt_rshift_half_up((int64_t)acc[i] * multiplier[i], shift[i]);
-        y[i] = (uint8_t)mrt_clamp_i64(v + zero_point, low, high);
+    for (int j = 0; j < MRT_INT_COLUMNS; ++j) {
+        p->sum[j] = job->bias && j < p->columns ? job->bias[p->column + j] : 0;
     }
 }
 
 /* Rule matmul-real: the exact sum times the scale in double, rounded once. */
-static void finish_real(const matmul_job *job, const mrt_int_rows *r, int64_t base) {
+static void finish_real(const matmul_job *job, const mrt_int_rows *r) {
     float *y = job->y_real + (r->batch * job->plan.rows + r->row) * job->plan.columns + r->column;
     const bool relu = job->real->act == MRT_ACT_RELU;
     const double limit = job->real->act_limit;
     for (int i = 0; i < r->columns; ++i) {
-        const int64_t sum = (r->acc ? r->acc[i] : r->wide[i]) + base + r->sum[i];
+        const int64_t sum = (r->acc ? r->acc[i] : r->wide[i]) + r->sum[i];
         double v = (double)sum * job->scale[job->per_column ? r->column + i : 0];
         if (relu) {
             v = v > 0.0 ? v : 0.0;
@@ -319,41 +246,19 @@ static void finish_real(const matmul_job *job, const mrt_int_rows *r, int64_t ba
 static void finish_row(const void *context, const mrt_int_rows *r) {
     const matmul_job *job = context;
     const mrt_matmul_int_params *p = job->params;
-    const int64_t matrix = mrt_matmul_matrix(&job->plan, job->plan.stride_a, r->batch);
-    const int64_t base = job->base[matrix * job->plan.rows + r->row];
     if (job->real != NULL) {
-        finish_real(job, r, base);
+        finish_real(job, r);
         return;
     }
     uint8_t *y = job->y + (r->batch * job->plan.rows + r->row) * job->plan.columns + r->column;
     const int64_t at = job->per_column ? r->column : 0;
-    if (!r->acc || !job->narrow) {
-        for (int i = 0; i < r->columns; ++i) {
-            const int64_t sum = (r->acc ? r->acc[i] : r->wide[i]) + base + r->sum[i];
-            const int64_t c = job->per_column ? at + i : 0;
-            y[i] = (uint8_t)mrt_requant_clamp(sum, job->multiplier[c], job->shift[c],
-                                              (int32_t)p->zero_point_out, (int32_t)p->clamp_min,
-                                              (int32_t)p->clamp_max);
-        }
-        return;
+    for (int i = 0; i < r->columns; ++i) {
+        const int64_t sum = (r->acc ? r->acc[i] : r->wide[i]) + r->sum[i];
+        const int64_t c = job->per_column ? at + i : 0;
+        y[i] = (uint8_t)mrt_requant_clamp(sum, job->multiplier[c], job->shift[c],
+                                          (int32_t)p->zero_point_out, (int32_t)p->clamp_min,
+                                          (int32_t)p->clamp_max);
     }
-    int32_t acc[MRT_INT_COLUMNS];
-    for (int i = 0; i < MRT_INT_COLUMNS; ++i) {
-        /* modulo 2^32: the sum itself fits */
-        acc[i] = (int32_t)((uint32_t)r->acc[i] + (uint32_t)(uint64_t)(base + r->sum[i]));
-    }
-    if (job->per_column) {
-        requant_columns(acc, job->multiplier + at, job->shift + at, (int32_t)p->zero_point_out,
-                        (int32_t)p->clamp_min, (int32_t)p->clamp_max, y, r->columns);
-        return;
-    }
-    const mrt_int_requant requant = {0,
-                                     job->multiplier[0],
-                                     job->shift[0],
-                                     (int32_t)p->zero_point_out,
-                                     (int32_t)p->clamp_min,
-                                     (int32_t)p->clamp_max};
-    job->isa->requant(&requant, acc, y, r->columns);
 }
 
 static bool is_narrow(const matmul_job *job) {
@@ -371,28 +276,17 @@ static void run_blocks(matmul_job *job, const mrt_call *call) {
     matmul_memory m = {0};
     size_t total = 0;
     memory_layout(&job->plan, &m, &total);
-    char *scratch = call->scratch;
-    job->isa = mrt_int_isa_select();
-    if (job->isa->layout == MRT_PANEL_U8) {
-        job->da = (job->signed_a ? 0 : 128) - job->params->zero_point_a;
-        job->db = (job->signed_b ? -128 : 0) - job->params->zero_point_b;
-    }
     /* a depth of 0 still needs one (empty) panel to write the bias */
     job->quads = mrt_max64(1, mrt_div_up(job->plan.depth, 4));
-    job->left_stride = (size_t)job->quads * 4 * mrt_int_left_bytes(job->isa);
-    job->base = (int64_t *)(void *)scratch;
-    job->left = scratch + m.base;
+    job->left = call->scratch;
     const int64_t rows = job->plan.batches_a * job->plan.rows;
-    if (job->da != 0) {
-        memset(job->left + (size_t)rows * job->left_stride, 0, job->left_stride);
-        memset(job->left + (size_t)rows * job->left_stride, 1, (size_t)job->plan.depth);
-    }
     mrt_parallel_for(call->pool, mrt_int_lanes(rows), prepare_lane, job);
-    const mrt_int_gemm gemm = {.isa = job->isa, .batches = job->plan.batches, .rows = job->plan.rows,
-                               .columns = job->plan.columns, .quads = job->quads, .context = job,
-                               .left = left_rows, .left_stride = job->left_stride,
+    const mrt_int_gemm gemm = {.isa = mrt_tile_isa_words(), .batches = job->plan.batches,
+                               .rows = job->plan.rows, .columns = job->plan.columns,
+                               .quads = job->quads, .context = job, .left = left_rows,
+                               .left_stride = (size_t)job->quads * 4 * sizeof(int16_t),
                                .pack = pack_right, .finish = finish_row,
-                               .scratch = scratch + m.base + m.left};
+                               .scratch = (char *)call->scratch + m.left};
     mrt_int_gemm_run(&gemm, call->pool);
 }
 
@@ -419,8 +313,7 @@ void mrt_matmul_int_run(const mrt_call *call) {
     job.y = call->out[0]->data;
     job.multiplier = call->in[3]->data;
     job.shift = call->in[4]->data;
-    job.narrow = is_narrow(&job);
-    if (job.narrow) {
+    if (is_narrow(&job)) {
         mrt_matmul_tiles_run(&job.plan, call);
     } else {
         run_blocks(&job, call);

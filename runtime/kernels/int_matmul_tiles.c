@@ -211,19 +211,6 @@ static void pack_bytes(int8_t *restrict out, const uint8_t *const row[4], uint8_
     }
 }
 
-/* `zero_point` is that of the byte with its flip. */
-MRT_CLONES
-static void pack_words(int16_t *restrict out, const uint8_t *const row[4], uint8_t flip,
-                       int32_t zero_point) {
-    for (int half = 0; half < 2; ++half, out += 2 * MRT_TILE_BLOCK) {
-        const uint8_t *restrict even = row[2 * half], *restrict odd = row[2 * half + 1];
-        for (int n = 0; n < MRT_TILE_BLOCK; ++n) {
-            out[2 * n] = (int16_t)((even[n] ^ flip) - zero_point);
-            out[2 * n + 1] = (int16_t)((odd[n] ^ flip) - zero_point);
-        }
-    }
-}
-
 /* The bytes of one quad of a block, k by k, zeros past the depth and the columns. */
 static void gather_quad(const tiles_job *job, const uint8_t *b, int64_t q, int64_t column,
                         uint8_t rows[4][MRT_TILE_BLOCK], const uint8_t *row[4], uint8_t zero) {
@@ -307,7 +294,8 @@ static void pack_block(void *context, int64_t task) {
         const uint8_t *row[4];
         if (wide) {
             gather_quad(job, b, q, column, rows, row, (uint8_t)(zero_point ^ flip));
-            pack_words((int16_t *)(void *)block + q * 4 * MRT_TILE_BLOCK, row, flip, zero_point);
+            mrt_tile_pack_words((int16_t *)(void *)block + q * 4 * MRT_TILE_BLOCK, row,
+                                job->signed_b, (int32_t)job->params->zero_point_b);
         } else {
             gather_quad(job, b, q, column, rows, row, flip);
             pack_bytes((int8_t *)block + q * 4 * MRT_TILE_BLOCK, row, flip);

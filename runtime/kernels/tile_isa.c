@@ -1,6 +1,7 @@
 /* Choice of the inner loops, and their portable reference. */
 #include "runtime/kernels/tile_isa.h"
 
+#include "runtime/mrt_clones.h"
 #include "runtime/mrt_cpu.h"
 #include "runtime/mrt_quant.h"
 
@@ -9,12 +10,12 @@
 
 void mrt_tile_scalar(const mrt_tile *t, int rows, int blocks) {
     const int width = MRT_TILE_BLOCKS * MRT_TILE_BLOCK;
-    memset(t->c, 0, sizeof(int32_t) * (size_t)(rows * width));
     for (int r = 0; r < rows; ++r) {
         const int16_t *row = (const int16_t *)((const char *)t->a + (size_t)r * t->a_stride);
         for (int b = 0; b < blocks; ++b) {
             const int16_t *w = (const int16_t *)((const char *)t->w + (size_t)b * t->w_stride);
             int32_t *sum = t->c + r * width + b * MRT_TILE_BLOCK;
+            memset(sum, 0, sizeof(int32_t) * MRT_TILE_BLOCK);
             for (int64_t i = 0; i < t->runs; ++i) {
                 const int16_t *a = row + t->run[i];
                 for (int64_t pair = 0; pair < t->quads * 2; ++pair, w += 2 * MRT_TILE_BLOCK) {
@@ -137,4 +138,28 @@ const mrt_tile_isa *mrt_tile_isa_select(void) {
         best = best ? best : isa_table[i];
     }
     return best;
+}
+
+const mrt_tile_isa *mrt_tile_isa_words(void) {
+    const mrt_tile_isa *isa = mrt_tile_isa_select();
+    for (int i = 0; isa->layout != MRT_TILE_I16; ++i) { /* the row "scalar" ends it */
+        isa = isa_table[i]->layout == MRT_TILE_I16 && mrt_tile_isa_available(isa_table[i])
+                  ? isa_table[i]
+                  : isa;
+    }
+    return isa;
+}
+
+MRT_CLONES
+void mrt_tile_pack_words(int16_t *restrict out, const uint8_t *const row[4], bool is_signed,
+                         int32_t sub) {
+    const uint8_t flip = is_signed ? 0x80 : 0; /* makes v + 128 of signed v */
+    const int32_t zero = sub + flip;
+    for (int half = 0; half < 2; ++half, out += 2 * MRT_TILE_BLOCK) {
+        const uint8_t *restrict even = row[2 * half], *restrict odd = row[2 * half + 1];
+        for (int n = 0; n < MRT_TILE_BLOCK; ++n) {
+            out[2 * n] = (int16_t)((even[n] ^ flip) - zero);
+            out[2 * n + 1] = (int16_t)((odd[n] ^ flip) - zero);
+        }
+    }
 }

@@ -119,6 +119,10 @@ const mrt_tile_isa *mrt_tile_isa_at(int i);
 bool mrt_tile_isa_available(const mrt_tile_isa *isa);
 /* The row that MICA_ISA names, else the best available one; never NULL. */
 const mrt_tile_isa *mrt_tile_isa_select(void);
+/* That row if it takes int16, else the best available one that does. */
+const mrt_tile_isa *mrt_tile_isa_words(void);
+/* One quad of a block of int16: row i of it holds MRT_TILE_BLOCK bytes of k = i, stored value - sub. */
+void mrt_tile_pack_words(int16_t *out, const uint8_t *const row[4], bool is_signed, int32_t sub);
 
 /* Reference of every row. */
 void mrt_tile_scalar(const mrt_tile *t, int rows, int blocks);

@@ -8,7 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runtime/kernels/int_isa.h"
 #include "runtime/kernels/kernels.h"
 #include "runtime/kernels/tile_isa.h"
 #include "runtime/mrt_exec.h"
@@ -198,24 +197,15 @@ static inline void run_by_isa(mrt_call *call, mrt_check_fn *check, mrt_run_fn *r
     unsetenv("MICA_ISA");
 }
 
-/* Checks and runs a call by every row of both tables; compares with `expected`. */
+/* Checks and runs a call by every row of the table; compares with `expected`. */
 static inline void run_and_compare(mrt_call *call, mrt_check_fn *check, mrt_run_fn *run,
                                    const int32_t *expected) {
     mrt_error err = {{0}};
     size_t scratch = 0;
     const mrt_status status = check(call, &scratch, &err);
     ck_assert_msg(status == MRT_OK, "%s", err.text);
-    for (int i = 0; mrt_int_isa_at(i); ++i) {
-        if (mrt_int_isa_available(mrt_int_isa_at(i))) {
-            run_by_isa(call, check, run, scratch, mrt_int_isa_at(i)->name, expected);
-        }
-    }
     for (int i = 0; mrt_tile_isa_at(i); ++i) {
-        bool done = false;
-        for (int k = 0; mrt_int_isa_at(k); ++k) {
-            done = done || strcmp(mrt_int_isa_at(k)->name, mrt_tile_isa_at(i)->name) == 0;
-        }
-        if (!done && mrt_tile_isa_available(mrt_tile_isa_at(i))) {
+        if (mrt_tile_isa_available(mrt_tile_isa_at(i))) {
             run_by_isa(call, check, run, scratch, mrt_tile_isa_at(i)->name, expected);
         }
     }

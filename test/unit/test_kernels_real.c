@@ -35,18 +35,18 @@ static void compare_all(mrt_call *call, const float *expected) {
     const mrt_tensor *y = call->out[0];
     const int64_t count = mrt_shape_count(&y->shape);
     ck_assert_msg(mrt_matmul_real_check(call, &scratch, &err) == MRT_OK, "%s", err.text);
-    for (int isa = 0; mrt_int_isa_at(isa); ++isa) {
-        if (!mrt_int_isa_available(mrt_int_isa_at(isa))) {
+    for (int isa = 0; mrt_tile_isa_at(isa); ++isa) {
+        if (!mrt_tile_isa_available(mrt_tile_isa_at(isa))) {
             continue;
         }
-        setenv("MICA_ISA", mrt_int_isa_at(isa)->name, 1);
+        setenv("MICA_ISA", mrt_tile_isa_at(isa)->name, 1);
         for (int threads = 1; threads <= 3; ++threads) {
             call->scratch = aligned_alloc(64, (scratch + 63) / 64 * 64 + 64);
             call->pool = test_pool(threads);
             memset(y->data, RED_BYTE, (size_t)count * sizeof(float));
             mrt_matmul_real_run(call);
             ck_assert_msg(memcmp(y->data, expected, (size_t)count * sizeof(float)) == 0, "%s, %d threads",
-                          mrt_int_isa_at(isa)->name, threads);
+                          mrt_tile_isa_at(isa)->name, threads);
             tensor_check_zones(y);
             free(call->scratch);
         }
