@@ -54,6 +54,13 @@ typedef struct mrt_nhwc_constants {
 
 /* Checks a call on stored tensors and fills plan and most. */
 mrt_status mrt_nhwc_plan(const mrt_call *call, bool transposed, mrt_nhwc_conv *c, mrt_error *err);
+/* Rows times one matrix b (in[1], trans_b: its rows are columns of the product). */
+typedef struct mrt_nhwc_product {
+    int64_t rows, depth, columns;
+} mrt_nhwc_product;
+mrt_nhwc_product mrt_nhwc_product_of(const mrt_call *call, bool trans_b);
+/* The plan of such a product: a 1x1 convolution of one line of rows. */
+mrt_conv_plan mrt_nhwc_product_plan(const mrt_nhwc_product *s);
 /* True when int32 sums hold [acc-bound]. */
 bool mrt_nhwc_sums_fit(const mrt_conv_plan *p, const mrt_tensor *bias);
 /* Works out everything between `plan` and the constants; false when sizes overflow. `gathers` says

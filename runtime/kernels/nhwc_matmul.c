@@ -8,21 +8,7 @@
 
 enum { COPY_ROWS = 64 }; /* of a task */
 
-typedef struct matmul_shape {
-    int64_t rows, depth, columns;
-} matmul_shape;
-
-static matmul_shape shape_of(const mrt_call *call) {
-    const mrt_matmul_int_params *p = call->params;
-    const mrt_shape *b = &call->in[1]->shape;
-    matmul_shape s;
-    s.depth = b->dims[b->rank - (p->trans_b ? 1 : 2)];
-    s.columns = b->dims[b->rank - (p->trans_b ? 2 : 1)];
-    s.rows = s.depth > 0 ? mrt_shape_count(&call->in[0]->shape) / s.depth : 0;
-    return s;
-}
-
-static bool is_narrow(const mrt_call *call, const matmul_shape *s) {
+static bool is_narrow(const mrt_call *call, const mrt_nhwc_product *s) {
     const int32_t *bias = mrt_in(call, 2) ? call->in[2]->data : NULL;
     int64_t largest = 0;
     for (int64_t n = 0; bias && n < s->columns; ++n) {
@@ -32,20 +18,10 @@ static bool is_narrow(const mrt_call *call, const matmul_shape *s) {
     return s->depth <= MRT_ACC32_DEPTH && s->depth * (255 * 128 + 255 * 128) + largest <= INT32_MAX;
 }
 
-/* The product as a convolution of one line of rows. */
 static bool make_conv(const mrt_call *call, mrt_nhwc_conv *c) {
     const mrt_matmul_int_params *p = call->params;
-    const matmul_shape s = shape_of(call);
-    mrt_conv_plan *plan = &c->plan;
-    plan->batch = plan->group = plan->taps = 1;
-    plan->channels = plan->group_in = plan->depth = s.depth;
-    plan->out_channels = plan->group_out = s.columns;
-    for (int i = 0; i < 3; ++i) {
-        plan->in[i] = plan->out[i] = plan->padded[i] = i == 2 ? s.rows : 1;
-        plan->kernel[i] = plan->stride[i] = plan->dilation[i] = plan->insert[i] = 1;
-    }
-    plan->positions = plan->in_plane = s.rows;
-    plan->direct = true;
+    const mrt_nhwc_product s = mrt_nhwc_product_of(call, p->trans_b != 0);
+    c->plan = mrt_nhwc_product_plan(&s);
     c->zero_point = (int32_t)p->zero_point_out;
     c->low = (int32_t)p->clamp_min;
     c->high = (int32_t)p->clamp_max;
@@ -64,7 +40,7 @@ mrt_status mrt_matmul_packed_check(const mrt_call *call, size_t *out_scratch, mr
     const mrt_matmul_int_params *p = call->params;
     const mrt_tensor *b = mrt_in(call, 1);
     MRT_TRY(mrt_matmul_int_check(call, out_scratch, err));
-    const matmul_shape s = shape_of(call);
+    const mrt_nhwc_product s = mrt_nhwc_product_of(call, p->trans_b != 0);
     if (!b->data || b->dtype != MRT_I8 || p->zero_point_b != 0 || p->trans_a ||
         mrt_shape_count(&b->shape) != s.depth * s.columns || s.depth < 1 || s.columns < 1 ||
         !call->in[3]->data || (mrt_in(call, 2) && !call->in[2]->data) || !is_narrow(call, &s)) {
@@ -90,7 +66,7 @@ static int64_t stored_zero_point(const mrt_call *call, const mrt_nhwc_conv *c) {
 static void plain_constants(const mrt_call *call, const mrt_nhwc_conv *c, int8_t *weights,
                             int32_t *out) {
     const mrt_matmul_int_params *p = call->params;
-    const matmul_shape s = shape_of(call);
+    const mrt_nhwc_product s = mrt_nhwc_product_of(call, p->trans_b != 0);
     const int8_t *b = call->in[1]->data;
     const int32_t *bias = mrt_in(call, 2) ? call->in[2]->data : NULL;
     const int32_t *multiplier = call->in[3]->data;
@@ -111,8 +87,9 @@ static void plain_constants(const mrt_call *call, const mrt_nhwc_conv *c, int8_t
 }
 
 size_t mrt_matmul_packed_pack(const mrt_call *call, void *packed) {
+    const mrt_matmul_int_params *p = call->params;
     mrt_nhwc_conv c = {0};
-    const matmul_shape s = shape_of(call);
+    const mrt_nhwc_product s = mrt_nhwc_product_of(call, p->trans_b != 0);
     const bool fits = make_conv(call, &c);
     assert(fits);
     (void)fits;

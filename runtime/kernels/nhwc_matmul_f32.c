@@ -7,37 +7,13 @@
 #include <assert.h>
 #include <math.h>
 
-typedef struct matmul_shape {
-    int64_t rows, depth, columns;
-} matmul_shape;
-
-static matmul_shape shape_of(const mrt_call *call) {
-    const mrt_matmul_params *p = call->params;
-    const mrt_shape *b = &call->in[1]->shape;
-    matmul_shape s;
-    s.depth = b->dims[b->rank - (p->trans_b ? 1 : 2)];
-    s.columns = b->dims[b->rank - (p->trans_b ? 2 : 1)];
-    s.rows = s.depth > 0 ? mrt_shape_count(&call->in[0]->shape) / s.depth : 0;
-    return s;
-}
-
-/* The product as a convolution of one line of rows. */
 static bool make_conv(const mrt_call *call, mrt_nhwc_conv *c) {
     const mrt_matmul_params *p = call->params;
-    const matmul_shape s = shape_of(call);
+    const mrt_nhwc_product s = mrt_nhwc_product_of(call, p->trans_b != 0);
     const bool relu = p->act == MRT_ACT_RELU;
     *c = (mrt_nhwc_conv){.float_low = relu ? 0.0f : -INFINITY,
                          .float_high = relu && p->act_limit >= 0 ? (float)p->act_limit : INFINITY};
-    mrt_conv_plan *plan = &c->plan;
-    plan->batch = plan->group = plan->taps = 1;
-    plan->channels = plan->group_in = plan->depth = s.depth;
-    plan->out_channels = plan->group_out = s.columns;
-    for (int i = 0; i < 3; ++i) {
-        plan->in[i] = plan->out[i] = plan->padded[i] = i == 2 ? s.rows : 1;
-        plan->kernel[i] = plan->stride[i] = plan->dilation[i] = plan->insert[i] = 1;
-    }
-    plan->positions = plan->in_plane = s.rows;
-    plan->direct = true;
+    c->plan = mrt_nhwc_product_plan(&s);
     return mrt_nhwc_geometry(c, true);
 }
 
@@ -51,7 +27,7 @@ mrt_status mrt_matmul_packed_f32_check(const mrt_call *call, size_t *out_scratch
     const mrt_matmul_params *p = call->params;
     const mrt_tensor *b = mrt_in(call, 1);
     MRT_TRY(mrt_matmul_f32_check(call, out_scratch, err));
-    const matmul_shape s = shape_of(call);
+    const mrt_nhwc_product s = mrt_nhwc_product_of(call, p->trans_b != 0);
     mrt_nhwc_conv c;
     if (p->float_order != MRT_ORDER_BLAS || !b->data || p->trans_a || p->alpha != 1.0 ||
         p->beta != 1.0 || mrt_shape_count(&b->shape) != s.depth * s.columns || s.depth < 1 ||
