@@ -7,6 +7,7 @@
 #include "passes/search/explain.h"
 #include "passes/search/layers.h"
 #include "passes/search/optimal.h"
+#include "runtime/mrt_exec.h"
 #include "utils/npy.h"
 #include "utils/prng.h"
 #include "test/unit/check_main.h"
@@ -228,6 +229,73 @@ START_TEST(same_for_any_threads) {
 }
 END_TEST
 
+/* Compares every tensor that the observer is shown with what the executor gives afterwards. */
+typedef struct seen {
+    mrt_exec *first, *second;
+    const mrt_plan *plan;
+    size_t tensors;
+} seen;
+
+static void compare_tensor(void *user, int32_t id, const mrt_tensor *tensor) {
+    seen *s = user;
+    const size_t bytes = (size_t)s->plan->tensors[id].bytes;
+    uint8_t *got = mica_alloc(bytes + 1);
+    mrt_exec_get(s->second, id, got);
+    ck_assert_int_eq(memcmp(got, tensor->data, bytes), 0);
+    mica_free(got);
+    s->tensors++;
+}
+
+/* Parts of a run: values out, values in, single steps; in float and in INT8, with their channels-last forms. */
+START_TEST(parts_of_a_run) {
+    bench b;
+    open_bench(&b, 1);
+    mica_lowered *l = open_int8(&b, MICA_MODE_INT8);
+    const mrt_plan *plans[2] = {b.float_model->plan, l->plan};
+    for (int p = 0; p < 2; ++p) {
+        const mrt_plan *plan = plans[p];
+        mrt_error error;
+        seen s = {.plan = plan};
+        ck_assert(mrt_exec_create(plan, NULL, &s.first, &error) == MRT_OK);
+        ck_assert(mrt_exec_create(plan, NULL, &s.second, &error) == MRT_OK);
+        mrt_tensor *input = mrt_exec_tensor(s.first, plan->inputs[0]);
+        ck_assert(mica_dataset_read(b.dataset, 0, &input, 1, &err) == MICA_OK);
+        mrt_exec_set(s.second, plan->inputs[0], input->data);
+        mrt_exec_run(s.second, NULL, NULL);
+        mrt_exec_run(s.first, compare_tensor, &s);
+        ck_assert_uint_ge(s.tensors, 7);
+        bool *wanted = mica_alloc((size_t)plan->n_steps + 1);
+        uint8_t *value = mica_alloc(4096);
+        uint8_t *zeros = mica_alloc(4096);
+        memset(zeros, 0, 4096);
+        for (int32_t id = 0; id < plan->n_tensors; ++id) {
+            const mrt_plan_tensor *t = &plan->tensors[id];
+            ck_assert_int_le(t->kind == MRT_CONST ? 0 : t->bytes, 4096);
+            if (t->kind != MRT_VALUE || t->root != id) {
+                continue;
+            }
+            /* disturbed, run on, and brought back: as before */
+            mrt_exec_get(s.second, id, value);
+            for (int32_t k = 0; k < plan->n_steps; ++k) {
+                wanted[k] = k > t->def_step;
+            }
+            mrt_exec_set(s.second, id, zeros);
+            mrt_exec_run_steps(s.second, wanted);
+            mrt_exec_set(s.second, id, value);
+            mrt_exec_run_steps(s.second, wanted);
+            mrt_exec_run(s.first, compare_tensor, &s);
+        }
+        mica_free(wanted);
+        mica_free(value);
+        mica_free(zeros);
+        mrt_exec_destroy(s.first);
+        mrt_exec_destroy(s.second);
+    }
+    mica_lowered_close(l);
+    close_bench(&b);
+}
+END_TEST
+
 /* Cost of a choice of INT8 (bit 1) and F16, by the rules of optimal.h. */
 static double cost_of(const bench *b, unsigned integer) {
     double cost = 0.0;
@@ -319,6 +387,7 @@ int main(void) {
     tcase_add_test(cases, alone_as_in_a_whole_model);
     tcase_add_test(cases, shares_sum_to_the_error);
     tcase_add_test(cases, same_for_any_threads);
+    tcase_add_test(cases, parts_of_a_run);
     tcase_add_test(cases, optimal_against_all_runs);
     tcase_add_test(cases, layers_against_all_runs);
     suite_add_tcase(suite, cases);
