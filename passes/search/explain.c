@@ -112,7 +112,8 @@ static double outlier_channel(const reason_input *in, mica_explain_row *row) {
     }
     snprintf(row->why, sizeof row->why, "outlier channel: %lld of %lld reach %.4g, the middle one %.4g", (long long)wide,
              (long long)n, top, median);
-    snprintf(row->help, sizeof row->help, "F16 in --quantize_table");
+    snprintf(row->help, sizeof row->help, "%s, or F16 in --quantize_table",
+             mica_op_is(in->w->job->net->ops[in->k].op, "top.Conv") ? "--we" : "--sq");
     return 1.0;
 }
 
@@ -135,7 +136,7 @@ static double tiny_channel(const reason_input *in, mica_explain_row *row) {
     }
     snprintf(row->why, sizeof row->why, "tiny channels: %lld of %lld use less than 1/16 of the range", (long long)tiny,
              (long long)n);
-    snprintf(row->help, sizeof row->help, "F16 in --quantize_table");
+    snprintf(row->help, sizeof row->help, "--we, or F16 in --quantize_table");
     return 1.0;
 }
 
