@@ -6,6 +6,7 @@
 
 #include "dialects/top/top.h"
 #include "utils/arena.h"
+#include "utils/strings.h"
 
 enum { SHARE_SAMPLES = 12, NOISE_SAMPLES = 4 };
 
@@ -112,8 +113,8 @@ static double outlier_channel(const reason_input *in, mica_explain_row *row) {
     }
     snprintf(row->why, sizeof row->why, "outlier channel: %lld of %lld reach %.4g, the middle one %.4g", (long long)wide,
              (long long)n, top, median);
-    snprintf(row->help, sizeof row->help, "%s, or F16 in --quantize_table",
-             mica_op_is(in->w->job->net->ops[in->k].op, "top.Conv") ? "--we" : "--sq");
+    snprintf(row->help, sizeof row->help, "%sF16 in --quantize_table",
+             strcmp(row->type, "top.Conv") == 0 ? "--we, or " : mica_ends_with(row->type, "Norm") ? "--sq, or " : "");
     return 1.0;
 }
 
