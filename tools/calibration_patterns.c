@@ -13,6 +13,9 @@ static const char MARK[] = "# of the pattern";
 mica_status calibration_read_patterns(calibration_job *job, mica_error *err) {
     const calibration_search_settings *s = job->settings->search;
     const bool custom = strcmp(s->part, "custom_mode") == 0;
+    if (s->part_asymmetric && job->settings->asymmetric) {
+        return mica_fail(err, "--part_asymmetric has no effect with --asymmetric: all ops have zero points");
+    }
     if (custom != (s->custom != NULL)) {
         return custom ? mica_fail(err, "--part_quantize custom_mode needs --custom_operator")
                       : mica_fail(err, "--custom_operator has no effect without --part_quantize custom_mode");
@@ -28,6 +31,15 @@ mica_status calibration_read_patterns(calibration_job *job, mica_error *err) {
     }
     mica_mode mode = MICA_MODE_F32;
     return search_check(&s->common, job->processor, &mode, err);
+}
+
+void calibration_part_asymmetric(const calibration_job *job, mica_cali_table *table) {
+    if (job->settings->search->part_asymmetric) {
+        const size_t n = mica_part_asymmetric(job->module, table);
+        if (table == job->table) {
+            printf("part_asymmetric: %zu ops with zero points\n", n);
+        }
+    }
 }
 
 static mica_mode float_mode(const calibration_job *job) {

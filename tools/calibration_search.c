@@ -104,6 +104,7 @@ static mica_status search_list(calibration_job *job, search_job *search, mica_er
     mica_cali_table **tables = mica_arena_array(job->arena, search->n_methods, sizeof *tables);
     for (size_t i = 0; i < search->n_methods; ++i) {
         tables[i] = mica_make_table_by(statistics, &methods[i], job->choices, job->threads);
+        calibration_part_asymmetric(job, tables[i]);
     }
     search->tables = (const mica_cali_table *const *)tables;
     search->methods = names;

@@ -10,6 +10,7 @@ typedef struct calibration_search_settings {
     const char *kind, *transformer, *mix_mode, *explain, *part, *custom;
     const char *idle;     /* an option for searches that was given, or NULL */
     const char *measured; /* one for searches and --explain, or NULL */
+    bool part_asymmetric;
     bool unreached;   /* out: the target was not reached */
 } calibration_search_settings;
 
@@ -38,6 +39,8 @@ typedef struct calibration_search_settings {
      .help = "writes --quantize_table without a search: INT8 for convolutions, products and pools (H_mode), for activations and sums, too (N_mode), or for the kinds of --custom_operator"}, \
     {.name = "--custom_operator", .kind = MICA_OPT_STRING, .metavar = "KINDS", .dest = &(c).custom,                   \
      .help = "kinds of ops that custom_mode keeps in INT8: Conv,MatMul"},                                             \
+    {.name = "--part_asymmetric", .kind = MICA_OPT_FLAG, .dest = &(c).part_asymmetric,                                 \
+     .help = "zero points for SiLU and GELU that feed nothing but convolutions and products, in a symmetric model"}, \
     {.name = "--explain", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).explain,                           \
      .help = "output: per op its share of the error, why, and what would help; FILE.json for programs"},              \
     {.name = "--mix_mode", .kind = MICA_OPT_CHOICE, .choices = "8_16,4_8", .default_text = "8_16",                    \
@@ -56,6 +59,8 @@ mica_status calibration_search(struct calibration_job *job, mica_error *err);
 mica_status calibration_read_patterns(struct calibration_job *job, mica_error *err);
 /* Writes the table of --part_quantize, or `qtable` beside the ranges for a known kind of model. */
 mica_status calibration_patterns(struct calibration_job *job, mica_error *err);
+/* --part_asymmetric: lists ops in the table. */
+void calibration_part_asymmetric(const struct calibration_job *job, mica_cali_table *table);
 /* Adds the rows of a known kind of model. */
 void calibration_add_family(const struct calibration_job *job, mica_qtable *table);
 

@@ -39,6 +39,7 @@ static mica_status work(calibration_job *job, mica_error *err) {
     MICA_TRY(job->thresholds ? calibration_search_threshold(job, err) : MICA_OK);
     MICA_TRY(job->settings->tune_num > 0 ? calibration_tune(job, err) : MICA_OK);
     MICA_TRY(job->recovers ? calibration_recover(job, err) : MICA_OK);
+    calibration_part_asymmetric(job, job->table);
     MICA_TRY(calibration_write(job, err));
     MICA_TRY(calibration_patterns(job, err));
     return job->searches || job->settings->search->explain != NULL ? calibration_search(job, err) : MICA_OK;

@@ -48,7 +48,7 @@ typedef struct mica_cali_header {
 mica_status mica_cali_table_write(const mica_cali_table *table, const char *path,
                                   const mica_cali_header *header, mica_error *err);
 
-/* Puts calibrated types on every real tensor of main that has a row. Symmetric: [-threshold,
+/* Puts calibrated types on every real tensor of main that has a row. Symmetric, but for the ops of section #asym_op: [-threshold,
  * threshold], or [0, threshold] when the row's min is >= 0; asymmetric: the row's min and max.
  * Tensors without a row keep their type. Rows that name no tensor fail with the nearest name. */
 mica_status mica_import_calibration(mica_module *module, const mica_cali_table *table,

@@ -1,5 +1,6 @@
 /* Calibration table -> calibrated types on the top module. */
 #include <math.h>
+#include <string.h>
 
 #include "ir/builder.h"
 #include "passes/calibration/cali_table.h"
@@ -18,6 +19,18 @@ static mica_type calibrated(mica_context *context, const mica_cali_row *row, boo
         max = fmax(fmax(row->max, 0.0), min + MICA_MIN_THRESHOLD);
     }
     return mica_type_calibrated(context, mica_type_f32(context), min, max);
+}
+
+/* Ops of the section #asym_op have zero points in a symmetric model, too. */
+static bool is_asymmetric(const mica_cali_table *table, const char *name) {
+    const char *const *lines = NULL;
+    const size_t n = mica_cali_table_lines(table, MICA_CALI_ASYM_OP, &lines);
+    for (size_t i = 0; i < n; ++i) {
+        if (strcmp(lines[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 mica_status mica_import_calibration(mica_module *module, const mica_cali_table *table,
@@ -39,7 +52,7 @@ mica_status mica_import_calibration(mica_module *module, const mica_cali_table *
             if (row != NULL && !mica_op_has_trait(op, MICA_IS_CONSTANT) &&
                 (mica_type_is_float(element, MICA_F32) || mica_type_is_calibrated(element))) {
                 value->type = mica_type_with_element(
-                    value->type, calibrated(module->context, row, asymmetric));
+                    value->type, calibrated(module->context, row, asymmetric || is_asymmetric(table, name)));
             }
         }
     }

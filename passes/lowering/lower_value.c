@@ -47,7 +47,9 @@ mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top) {
         return NULL;
     }
     mrt_qparams params;
-    const mrt_status status = l->options->asymmetric
+    /* Symmetric ranges begin at 0 or at -max; another one was made asymmetric on purpose (#asym_op). */
+    const bool own = element->min != 0.0 && element->min != -element->max;
+    const mrt_status status = l->options->asymmetric || own
                                   ? mrt_qparams_asymmetric(element->min, element->max, 8, &params)
                                   : mrt_qparams_symmetric(element->min, element->max, 8, &params);
     return status == MRT_OK ? mica_lower_uniform(l, params.dtype, params.scale, params.zero_point)

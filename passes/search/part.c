@@ -73,3 +73,31 @@ mica_status mica_part_table(mica_module *module, const char *part, const char *c
     }
     return MICA_OK;
 }
+
+/* Perhaps by way of ops that keep its type. */
+static bool feeds_products_only(const mica_op *op) {
+    for (const mica_use *use = op->results[0].first_use; use != NULL; use = use->next) {
+        const bool product = mica_op_is(use->user, "top.Conv") || mica_op_is(use->user, "top.MatMul");
+        const bool passes = use->user->n_results == 1 && mica_lower_follows(use->user) && feeds_products_only(use->user);
+        if (!product && !passes) {
+            return false;
+        }
+    }
+    return op->results[0].first_use != NULL;
+}
+
+size_t mica_part_asymmetric(mica_module *module, mica_cali_table *table) {
+    static const char *const kinds[] = {"top.SiLU", "top.GELU", "top.GELUTanh", "top.QuickGELU"};
+    size_t count = 0;
+    for (const mica_op *op = mica_func_body(mica_module_func(module, "main"))->first; op != NULL; op = op->next) {
+        bool listed = false;
+        for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; ++i) {
+            listed = listed || mica_op_is(op, kinds[i]);
+        }
+        if (listed && feeds_products_only(op) && mica_cali_table_get(table, mica_value_name(&op->results[0])) != NULL) {
+            mica_cali_table_add_line(table, MICA_CALI_ASYM_OP, mica_value_name(&op->results[0]));
+            count++;
+        }
+    }
+    return count;
+}

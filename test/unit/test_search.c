@@ -7,6 +7,7 @@
 #include "passes/search/explain.h"
 #include "passes/search/layers.h"
 #include "passes/search/optimal.h"
+#include "passes/search/part.h"
 #include "runtime/mrt_exec.h"
 #include "utils/npy.h"
 #include "utils/prng.h"
@@ -229,6 +230,34 @@ START_TEST(same_for_any_threads) {
 }
 END_TEST
 
+/* The swish, whose negative side is short, gets a zero point and nearly twice the steps; nothing else does. */
+START_TEST(asymmetric_in_part) {
+    bench b;
+    open_bench(&b, 1);
+    mica_real real;
+    mica_distance before;
+    mica_distance after;
+    ck_assert(mica_real_open(&b.job, NULL, &real, &err) == MICA_OK);
+    ck_assert(mica_real_run(&real, b.table, NULL, &before, &err) == MICA_OK);
+    ck_assert_uint_eq(mica_part_asymmetric(b.module, b.table), 1);
+    const char *const *lines = NULL;
+    ck_assert_uint_eq(mica_cali_table_lines(b.table, MICA_CALI_ASYM_OP, &lines), 1);
+    ck_assert_str_eq(lines[0], "swish");
+    ck_assert(mica_real_run(&real, b.table, NULL, &after, &err) == MICA_OK);
+    ck_assert_double_lt(after.nsr, before.nsr);
+    mica_lowered *l = open_int8(&b, MICA_MODE_INT8);
+    const mrt_tensor *swish = &l->plan->tensors[mrt_plan_find(l->plan, "swish")].info;
+    const mrt_tensor *sum = &l->plan->tensors[mrt_plan_find(l->plan, "sum")].info;
+    const mica_cali_row *row = mica_cali_table_get(b.table, "swish");
+    ck_assert_int_ne(swish->zero_point, 0);
+    ck_assert_int_eq(sum->zero_point, 0);
+    ck_assert_double_eq_tol(swish->scale, (row->max - row->min) / 255.0, 1e-6 * swish->scale);
+    mica_lowered_close(l);
+    mica_real_close(&real);
+    close_bench(&b);
+}
+END_TEST
+
 /* Compares every tensor that the observer is shown with what the executor gives afterwards. */
 typedef struct seen {
     mrt_exec *first, *second;
@@ -388,6 +417,7 @@ int main(void) {
     tcase_add_test(cases, shares_sum_to_the_error);
     tcase_add_test(cases, same_for_any_threads);
     tcase_add_test(cases, parts_of_a_run);
+    tcase_add_test(cases, asymmetric_in_part);
     tcase_add_test(cases, optimal_against_all_runs);
     tcase_add_test(cases, layers_against_all_runs);
     suite_add_tcase(suite, cases);
