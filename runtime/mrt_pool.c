@@ -1,28 +1,36 @@
 #include "runtime/mrt_pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <time.h>
 
-/* Spins before a thread sleeps: some tens of microseconds, about the gap between two steps. */
-enum { SPINS = 2000 };
+/* A thread that waits spins, then gives its processor to whoever wants it, then sleeps. Gaps between the
+ * steps of a network are of the order of SPIN_NS. */
+enum { SPIN_NS = 20 * 1000, YIELD_NS = 100 * 1000, SPINS_PER_LOOK = 16 };
+
+/* A job: its number in the upper half, an open flag, workers inside in the lower half. */
+#define JOB_OPEN (UINT64_C(1) << 31)
+#define JOB_NUMBER(state) ((state) >> 32)
+#define JOB_INSIDE(state) ((state) & (JOB_OPEN - 1))
 
 struct mrt_pool {
     int threads; /* the caller included */
     pthread_t *workers;
-    pthread_mutex_t lock;
-    pthread_cond_t wake; /* workers wait for a job */
-    pthread_cond_t done; /* the caller waits for the last worker to leave the job */
-    atomic_uint round;   /* counts jobs; written under the lock, spun upon without it */
-    atomic_int inside;   /* workers in the job; changed under the lock */
-    atomic_bool busy;    /* a parallel_for is running: nested and concurrent calls run serially */
-    bool open;           /* workers may join the job; under the lock */
-    bool quit;           /* under the lock */
+    atomic_uint_least64_t job; /* see above; fields below belong to the job while it is open */
+    atomic_int_least64_t next; /* next tile to take */
     mrt_tile_fn *body;
     void *context;
     int64_t tiles;
-    atomic_int_least64_t next; /* next tile to take */
+    atomic_bool busy; /* a parallel_for is running: nested and concurrent calls run serially */
+    atomic_bool quit;
+    /* Only threads that sleep, and who wakes them, take the lock. */
+    pthread_mutex_t lock;
+    pthread_cond_t wake, done;
+    atomic_int sleepers;       /* workers; raised before they look at `job` once more */
+    atomic_bool caller_sleeps; /* likewise */
 };
 
 static void relax(void) {
@@ -32,6 +40,31 @@ static void relax(void) {
     __asm__ volatile("yield");
 #endif
 }
+
+static int64_t now_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Waits awake until done(pool, seen) or the time is over. */
+static bool wait_awake(mrt_pool *pool, bool (*is_done)(mrt_pool *, uint64_t), uint64_t seen) {
+    const int64_t begin = now_ns();
+    for (int64_t waited = 0; waited < SPIN_NS + YIELD_NS; waited = now_ns() - begin) {
+        for (int i = 0; i < SPINS_PER_LOOK; i++) {
+            if (is_done(pool, seen)) {
+                return true;
+            }
+            relax();
+        }
+        if (waited > SPIN_NS) {
+            sched_yield();
+        }
+    }
+    return false;
+}
+
+/* --- workers --- */
 
 static void run_tiles(mrt_pool *pool) {
     for (;;) {
@@ -43,47 +76,68 @@ static void run_tiles(mrt_pool *pool) {
     }
 }
 
-/* Waits for a round other than `seen`; returns with the lock held. */
-static void await_round(mrt_pool *pool, unsigned seen) {
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&pool->round, memory_order_acquire) != seen) {
-            break;
-        }
-        relax();
+static bool has_other_job(mrt_pool *pool, uint64_t seen) {
+    return JOB_NUMBER(atomic_load(&pool->job)) != seen || atomic_load(&pool->quit);
+}
+
+static void await_job(mrt_pool *pool, uint64_t seen) {
+    if (wait_awake(pool, has_other_job, seen)) {
+        return;
     }
     pthread_mutex_lock(&pool->lock);
-    while (atomic_load_explicit(&pool->round, memory_order_relaxed) == seen && !pool->quit) {
+    atomic_fetch_add(&pool->sleepers, 1);
+    while (!has_other_job(pool, seen)) {
         pthread_cond_wait(&pool->wake, &pool->lock);
+    }
+    atomic_fetch_sub(&pool->sleepers, 1);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+/* Counts the worker in; false: the job was closed before, and must not be touched. */
+static bool join_job(mrt_pool *pool, uint64_t *out_number) {
+    uint64_t state = atomic_load(&pool->job);
+    do {
+        *out_number = JOB_NUMBER(state);
+        if ((state & JOB_OPEN) == 0) {
+            return false;
+        }
+    } while (!atomic_compare_exchange_weak(&pool->job, &state, state + 1));
+    return true;
+}
+
+static void leave_job(mrt_pool *pool) {
+    const uint64_t state = atomic_fetch_sub(&pool->job, 1) - 1;
+    if (JOB_INSIDE(state) == 0 && atomic_load(&pool->caller_sleeps)) {
+        pthread_mutex_lock(&pool->lock);
+        pthread_cond_signal(&pool->done);
+        pthread_mutex_unlock(&pool->lock);
     }
 }
 
 static void *worker_main(void *argument) {
     mrt_pool *pool = argument;
-    unsigned seen = 0;
+    uint64_t seen = 0;
     for (;;) {
-        await_round(pool, seen);
-        if (pool->quit) {
-            pthread_mutex_unlock(&pool->lock);
+        await_job(pool, seen);
+        if (atomic_load(&pool->quit)) {
             return NULL;
         }
-        seen = atomic_load_explicit(&pool->round, memory_order_relaxed);
-        /* A worker that wakes up late finds the job closed and must not touch it. */
-        const bool join = pool->open;
-        if (join) {
-            atomic_fetch_add_explicit(&pool->inside, 1, memory_order_relaxed);
+        if (join_job(pool, &seen)) {
+            run_tiles(pool);
+            leave_job(pool);
         }
-        pthread_mutex_unlock(&pool->lock);
-        if (!join) {
-            continue;
-        }
-        run_tiles(pool);
+    }
+}
+
+static void wake_workers(mrt_pool *pool) {
+    if (atomic_load(&pool->sleepers) > 0) {
         pthread_mutex_lock(&pool->lock);
-        if (atomic_fetch_sub_explicit(&pool->inside, 1, memory_order_release) == 1) {
-            pthread_cond_signal(&pool->done);
-        }
+        pthread_cond_broadcast(&pool->wake);
         pthread_mutex_unlock(&pool->lock);
     }
 }
+
+/* --- the caller --- */
 
 mrt_pool *mrt_pool_create(int threads) {
     if (threads < 1) {
@@ -116,10 +170,8 @@ void mrt_pool_destroy(mrt_pool *pool) {
     if (pool == NULL) {
         return;
     }
-    pthread_mutex_lock(&pool->lock);
-    pool->quit = true;
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->lock);
+    atomic_store(&pool->quit, true);
+    wake_workers(pool);
     for (int i = 0; i < pool->threads - 1; i++) {
         pthread_join(pool->workers[i], NULL);
     }
@@ -134,30 +186,37 @@ int mrt_pool_threads(const mrt_pool *pool) {
     return pool != NULL ? pool->threads : 1;
 }
 
-static void run_shared(mrt_pool *pool, int64_t tiles, mrt_tile_fn *body, void *context) {
+static bool is_empty(mrt_pool *pool, uint64_t seen) {
+    (void)seen;
+    return JOB_INSIDE(atomic_load(&pool->job)) == 0;
+}
+
+static void await_workers(mrt_pool *pool) {
+    if (wait_awake(pool, is_empty, 0)) {
+        return;
+    }
     pthread_mutex_lock(&pool->lock);
+    atomic_store(&pool->caller_sleeps, true);
+    while (!is_empty(pool, 0)) {
+        pthread_cond_wait(&pool->done, &pool->lock);
+    }
+    atomic_store(&pool->caller_sleeps, false);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void run_shared(mrt_pool *pool, int64_t tiles, mrt_tile_fn *body, void *context) {
     pool->body = body;
     pool->context = context;
     pool->tiles = tiles;
     atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    pool->open = true;
-    atomic_fetch_add_explicit(&pool->round, 1, memory_order_release);
-    pthread_cond_broadcast(&pool->wake);
-    pthread_mutex_unlock(&pool->lock);
+    /* nobody is inside and the last job is closed: only the caller changes the word */
+    const uint64_t number = JOB_NUMBER(atomic_load(&pool->job)) + 1;
+    atomic_store(&pool->job, number << 32 | JOB_OPEN);
+    wake_workers(pool);
 
     run_tiles(pool);
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&pool->inside, memory_order_acquire) == 0) {
-            break;
-        }
-        relax();
-    }
-    pthread_mutex_lock(&pool->lock);
-    pool->open = false;
-    while (atomic_load_explicit(&pool->inside, memory_order_relaxed) > 0) {
-        pthread_cond_wait(&pool->done, &pool->lock);
-    }
-    pthread_mutex_unlock(&pool->lock);
+    atomic_fetch_and(&pool->job, ~JOB_OPEN);
+    await_workers(pool);
 }
 
 void mrt_parallel_for(mrt_pool *pool, int64_t tiles, mrt_tile_fn *body, void *context) {

@@ -6,6 +6,7 @@
 
 #include <check.h>
 #include <math.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <time.h>
@@ -56,6 +57,51 @@ START_TEST(pool_runs_every_tile_once) {
     ck_assert_ptr_null(mrt_pool_create(0));
     ck_assert_int_eq(mrt_pool_threads(NULL), 1);
     mrt_pool_destroy(NULL);
+}
+END_TEST
+
+static void *call_often(void *argument) {
+    const tally *t = argument;
+    for (int round = 0; round < 300; round++) {
+        mrt_parallel_for(t->pool, t->inner, count_tile, argument);
+    }
+    return NULL;
+}
+
+START_TEST(pool_is_shared_by_callers) {
+    enum { CALLERS = 3, TILES = 50 };
+    static atomic_int counts[CALLERS][TILES];
+    mrt_pool *pool = mrt_pool_create(3);
+    pthread_t callers[CALLERS];
+    tally t[CALLERS];
+    for (int i = 0; i < CALLERS; i++) {
+        t[i] = (tally){.pool = pool, .counts = counts[i], .inner = TILES};
+        ck_assert_int_eq(pthread_create(&callers[i], NULL, call_often, &t[i]), 0);
+    }
+    for (int i = 0; i < CALLERS; i++) {
+        pthread_join(callers[i], NULL);
+        for (int k = 0; k < TILES; k++) {
+            EXPECT(counts[i][k] == 300);
+        }
+    }
+    mrt_pool_destroy(pool);
+}
+END_TEST
+
+static double cpu_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+START_TEST(idle_pool_sleeps) {
+    atomic_int counts[8] = {0};
+    tally t = {.pool = mrt_pool_create(4), .counts = counts};
+    mrt_parallel_for(t.pool, 8, count_tile, &t);
+    const double begin = cpu_seconds();
+    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    EXPECT(cpu_seconds() - begin < 0.05); /* of 0.6 s that three workers would burn */
+    mrt_pool_destroy(t.pool);
 }
 END_TEST
 
@@ -118,6 +164,8 @@ int main(void) {
     TCase *tests = tcase_create("runtime_parts");
     tcase_set_timeout(tests, 120);
     tcase_add_test(tests, pool_runs_every_tile_once);
+    tcase_add_test(tests, pool_is_shared_by_callers);
+    tcase_add_test(tests, idle_pool_sleeps);
     tcase_add_test(tests, half_conversion);
     tcase_add_test(tests, kernel_table);
     suite_add_tcase(suite, tests);
