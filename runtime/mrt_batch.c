@@ -236,6 +236,9 @@ static mrt_plan *part_plan(const batch *b, int64_t parts) {
     for (int32_t i = 0; plan != NULL && i < source->n_outputs; ++i) {
         mrt_plan_add_output(plan, source->outputs[i]);
     }
+    if (plan != NULL) {
+        plan->outputs_only = true;
+    }
     return plan;
 }
 

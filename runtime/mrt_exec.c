@@ -193,7 +193,8 @@ mrt_tensor *mrt_exec_tensor(mrt_exec *exec, int32_t tensor_id) {
     }
     const int32_t root = exec->source->tensors[tensor_id].root;
     if (exec->layout != NULL && exec->layout->absent[root]) {
-        exec->tensors[tensor_id].data = mrt_exec_restore(exec, root);
+        const bool exists = exec->layout->stored[root] >= 0; /* else a step that was joined skips it */
+        exec->tensors[tensor_id].data = exists ? mrt_exec_restore(exec, root) : NULL;
     }
     return &exec->tensors[tensor_id];
 }

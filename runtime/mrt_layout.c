@@ -136,8 +136,13 @@ static bool emit_last(mrt_derivation *d, const mrt_step *step) {
             r.in[i] = want_last(d, step->in[i]);
         }
     }
+    const int32_t add = mrt_layout_join_add(d, &r);
+    if (add >= 0) {
+        d->joined[add] = true;
+        step = &d->source->steps[add];
+    }
     const int32_t out = new_last(d, step->out[0]);
-    emit(d, r.kernel, r.params, r.in, step->n_in, &out, 1);
+    emit(d, r.kernel, r.params, r.in, add >= 0 ? 4 : step->n_in, &out, 1);
     return true;
 }
 
@@ -171,12 +176,31 @@ static void copy_tensors(mrt_derivation *d) {
     }
 }
 
+static void count_uses(mrt_derivation *d) {
+    const mrt_plan *source = d->source;
+    for (int32_t i = 0; i < source->n_steps; ++i) {
+        for (int32_t k = 0; k < source->steps[i].n_in; ++k) {
+            if (source->steps[i].in[k] >= 0) {
+                ++d->uses[source->steps[i].in[k]];
+            }
+        }
+    }
+    for (int32_t id = 0; id < source->n_tensors; ++id) {
+        if (source->tensors[id].alias_of >= 0) {
+            ++d->uses[source->tensors[id].alias_of];
+        }
+    }
+    for (int32_t i = 0; i < source->n_outputs; ++i) {
+        ++d->uses[source->outputs[i]];
+    }
+}
+
 static void walk(mrt_derivation *d) {
     const mrt_plan *source = d->source;
     copy_tensors(d);
     for (d->step = 0; d->step < source->n_steps && !d->failed; ++d->step) {
         const mrt_step *step = &source->steps[d->step];
-        if (!emit_last(d, step)) {
+        if (!d->joined[d->step] && !emit_last(d, step)) {
             emit_same(d, step);
         }
     }
@@ -250,10 +274,16 @@ mrt_status mrt_layout_derive(const mrt_plan *source, mrt_pool *pool, mrt_plan **
                     .plan = mrt_plan_create(),
                     .stored = malloc(room * sizeof d.stored[0]),
                     .row_major = malloc(room * sizeof d.row_major[0]),
-                    .plain = malloc(room * sizeof d.plain[0])};
+                    .plain = malloc(room * sizeof d.plain[0]),
+                    .uses = calloc(room, sizeof d.uses[0]),
+                    .joined = calloc((size_t)source->n_steps + 1, sizeof d.joined[0])};
     mrt_status status = MRT_NO_MEMORY;
-    if (d.plan != NULL && d.stored != NULL && d.row_major != NULL && d.plain != NULL) {
+    if (d.plan != NULL && d.stored != NULL && d.row_major != NULL && d.plain != NULL &&
+        d.uses != NULL && d.joined != NULL) {
         mrt_layout_find_plain(&d);
+        if (source->outputs_only && !source->keep_all) {
+            count_uses(&d);
+        }
         walk(&d);
         if (!d.failed && keep_layout(&d)) {
             status = mrt_plan_finalize(d.plan, source->keep_all, err);
@@ -263,6 +293,8 @@ mrt_status mrt_layout_derive(const mrt_plan *source, mrt_pool *pool, mrt_plan **
     free(d.stored);
     free(d.row_major);
     free(d.plain);
+    free(d.uses);
+    free(d.joined);
     free(d.origin);
     free(d.step_of);
     if (status != MRT_OK) {

@@ -14,7 +14,8 @@
 typedef struct mrt_layout {
     int32_t *stored;  /* per tensor: the channels-last tensor that holds its value, or -1 */
     int32_t *origin;  /* per tensor: source tensor whose value is there once it is written, or -1 */
-    bool *absent;     /* per tensor: its own bytes do not exist, only those of `stored` */
+    bool *absent;     /* per tensor: its own bytes do not exist, only those of `stored`; none, where steps
+                         were joined (outputs_only) and that is -1 */
     int32_t *step_of; /* per step: the source's step that it belongs to */
 } mrt_layout;
 

@@ -18,6 +18,8 @@ typedef struct mrt_derivation {
     int32_t *step_of;  /* per step of the plan */
     int32_t room_tensors, room_steps;
     int32_t step;      /* of the source, at hand */
+    int32_t *uses;     /* per source tensor: steps, outputs and aliases that take it; 0: steps are not joined */
+    bool *joined;      /* per source step: done by another */
     bool failed;
 } mrt_derivation;
 
@@ -36,6 +38,10 @@ bool mrt_layout_adapt(mrt_derivation *d, mrt_draft *r);
 bool mrt_layout_has_form(const mrt_step *step, bool *out_begins);
 /* The kernel that takes the step as it is with prepared constants, else its own. */
 uint16_t mrt_layout_packed_kernel(const mrt_derivation *d, const mrt_step *step);
+
+/* Step of the source that adds to what the draft computes, and can be done with it; -1: none. Then the draft
+ * has its operand and activation. */
+int32_t mrt_layout_join_add(const mrt_derivation *d, mrt_draft *r);
 
 /* A form of its own for float kernels, see mrt_layout_float.c. */
 typedef bool mrt_layout_adapt_fn(mrt_derivation *d, mrt_draft *r);

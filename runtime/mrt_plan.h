@@ -68,6 +68,9 @@ typedef struct mrt_plan {
     int64_t live_bytes;          /* lower bound: the largest set of tensors alive at one step */
     int64_t scratch_bytes;       /* largest step */
     bool keep_all;
+    /* Set by the owner before the first executor: only outputs are read, so that steps may be joined and
+     * the values between them left out (observers do not see them). */
+    bool outputs_only;
     void *memory;                /* private */
 } mrt_plan;
 

@@ -51,6 +51,7 @@ mica_status tool_model_of(mica_module *module, bool keep_all, int threads, tool_
     if (mica_plan_func(module, func, &options, &out->owned_plan) != MICA_OK) {
         return tool_reported(err);
     }
+    out->owned_plan->outputs_only = !keep_all;
     out->plan = out->owned_plan;
     return finish(out, threads, err);
 }

@@ -1,4 +1,5 @@
-/* conv_nhwc_f32: conv_f32 of MRT_ORDER_BLAS on channels-last tensors with packed weights.
+/* conv_nhwc_f32: conv_f32 of MRT_ORDER_BLAS on channels-last tensors with packed weights. in[3], of y's
+ * shape, is added before the activation.
  *
  * Sums run over increasing (tap, channel) with one rounding per fused multiply-add, or two where the
  * processor has none; bias comes last. A depthwise convolution has the written order of conv_f32. */
@@ -51,7 +52,7 @@ static mrt_status make_conv(const mrt_call *call, mrt_nhwc_conv *c, mrt_error *e
     MRT_TRY(mrt_check_present(mrt_out(call, 0), "y", err));
     const mrt_tensor x = mrt_nhwc_channels_first(call->in[0]);
     mrt_tensor y = mrt_nhwc_channels_first(call->out[0]);
-    const mrt_tensor *bias = mrt_in(call, 2);
+    const mrt_tensor *bias = mrt_in(call, 2), *added = mrt_in(call, 3);
     const mrt_tensor *in[3] = {&x, call->in[1], bias};
     mrt_tensor *out[1] = {&y};
     mrt_call logical = *call;
@@ -72,6 +73,10 @@ static mrt_status make_conv(const mrt_call *call, mrt_nhwc_conv *c, mrt_error *e
     *c = (mrt_nhwc_conv){.float_low = relu ? 0.0f : -INFINITY,
                          .float_high = relu && p->act_limit >= 0 ? (float)p->act_limit : INFINITY};
     plan_of(&g, &c->plan);
+    if (added && (added->dtype != MRT_F32 || c->plan.depthwise ||
+                  !mrt_shape_equal(&added->shape, &call->out[0]->shape))) {
+        return mrt_fail(err, MRT_INVALID, "operand 'add': not of the shape of y");
+    }
     c->winograd = mrt_winograd_fits(&c->plan);
     if (!mrt_nhwc_geometry(c, true)) {
         return mrt_fail(err, MRT_UNSUPPORTED, "operand 'x': padded size is too large");
@@ -99,11 +104,12 @@ size_t mrt_conv_nhwc_f32_pack(const mrt_call *call, void *packed) {
 
 void mrt_conv_nhwc_f32_run(const mrt_call *call) {
     const mrt_nhwc_conv *c = call->packed;
+    const float *added = mrt_in(call, 3) ? call->in[3]->data : NULL;
     if (c->plan.depthwise) {
         mrt_nhwc_depthwise_f32_run(c, call);
     } else if (c->winograd) {
-        mrt_winograd_run(c, call, NULL);
+        mrt_winograd_run(c, call, added);
     } else {
-        mrt_nhwc_rows_f32(c, call->in[0]->data, NULL, call->out[0]->data, call->pool);
+        mrt_nhwc_rows_f32(c, call->in[0]->data, added, call->out[0]->data, call->pool);
     }
 }

@@ -44,6 +44,11 @@ static int64_t pieces_of(const mrt_nhwc_conv *c) {
     return mrt_div_up(c->plan.channels, MRT_TILE_F32_DEPTH);
 }
 
+/* Depth of a piece: whole vectors, about the same for all. */
+static int64_t piece_depth(const mrt_nhwc_conv *c) {
+    return mrt_div_up(c->plan.channels / VECTOR, pieces_of(c)) * VECTOR;
+}
+
 /* Most tiles of a task. */
 static int64_t task_tiles(const mrt_nhwc_conv *c) {
     return mrt_max64(1, mrt_min64(TASK_TILES, TASK_FLOATS / c->plan.channels));
@@ -147,6 +152,7 @@ MRT_CLONES static void transform_x(const winograd_job *j, int64_t first, int64_t
     const mrt_nhwc_conv *c = j->conv;
     const mrt_conv_plan *p = &c->plan;
     const int64_t step = point_floats(c), piece_floats = task_tiles(c) * MRT_TILE_F32_STRIDE;
+    const int64_t depth = piece_depth(c);
     for (int64_t n = 0; n < count; ++n, v += MRT_TILE_F32_STRIDE) {
         const winograd_tile t = tile_at(j, first + n);
         const float *image = j->x + t.image * p->in_plane * p->channels;
@@ -156,9 +162,10 @@ MRT_CLONES static void transform_x(const winograd_job *j, int64_t first, int64_t
             const bool inside = h >= 0 && h < p->in[1] && w >= 0 && w < p->in[2];
             from[i / 4][i % 4] = inside ? image + (h * p->in[2] + w) * p->channels : NULL;
         }
+        float *to = v;
         for (int64_t k = 0; k < p->channels; k += VECTOR) {
-            transform_vector(from, k, v + k / MRT_TILE_F32_DEPTH * piece_floats +
-                                          k % MRT_TILE_F32_DEPTH, step);
+            to += k > 0 && k % depth == 0 ? piece_floats - depth : 0;
+            transform_vector(from, k, to + k, step);
         }
     }
 }
@@ -169,18 +176,17 @@ MRT_CLONES static void transform_x(const winograd_job *j, int64_t first, int64_t
 static void multiply(const mrt_nhwc_conv *c, const float *v, int64_t count, int64_t block,
                      int columns, float *m) {
     enum { CACHE_BYTES = 1 << 19 };
-    const int64_t channels = c->plan.channels;
+    const int64_t channels = c->plan.channels, depth = piece_depth(c);
     const size_t point = (size_t)c->blocks * c->block_bytes;
     const bool fetches = POINTS * point > CACHE_BYTES;
     for (int t = 0; t < POINTS; ++t) {
         const char *w = (const char *)c->w + (size_t)t * point + (size_t)block * c->block_bytes;
-        for (int64_t k = 0; k < channels; k += MRT_TILE_F32_DEPTH) {
-            const bool ends = k + MRT_TILE_F32_DEPTH >= channels;
-            const char *ahead = !ends ? w + (k + MRT_TILE_F32_DEPTH) * 64 : t + 1 < POINTS ? w + point : NULL;
+        for (int64_t k = 0; k < channels; k += depth) {
+            const bool ends = k + depth >= channels;
+            const char *ahead = !ends ? w + (k + depth) * 64 : t + 1 < POINTS ? w + point : NULL;
             const mrt_tile_f32 tile = {
-                .a = v + (t * pieces_of(c) + k / MRT_TILE_F32_DEPTH) * task_tiles(c) *
-                             MRT_TILE_F32_STRIDE,
-                .depth = ends ? channels - k : MRT_TILE_F32_DEPTH,
+                .a = v + (t * pieces_of(c) + k / depth) * task_tiles(c) * MRT_TILE_F32_STRIDE,
+                .depth = ends ? channels - k : depth,
                 .w = (const float *)(const void *)(w + k * 64),
                 .w_stride = c->block_bytes / sizeof(float),
                 .starts = k == 0,

@@ -15,7 +15,7 @@
 #include "runtime/kernels/tile_isa.h"
 
 /* Most depth of a piece, and elements between rows of A: an odd number of cache lines. */
-enum { MRT_TILE_F32_DEPTH = 128, MRT_TILE_F32_STRIDE = MRT_TILE_F32_DEPTH + 16 };
+enum { MRT_TILE_F32_DEPTH = 192, MRT_TILE_F32_STRIDE = MRT_TILE_F32_DEPTH + 16 };
 /* Most rows of a call of any table row. */
 enum { MRT_TILE_F32_ROWS = 14 };
 

@@ -212,6 +212,74 @@ static void check_matmul(void) {
     mrt_plan_destroy(s.plan);
 }
 
+/* relu(a(x) + b(x)) of two convolutions. extra: the first sum is read by others, too. */
+static step_case two_branches(int64_t channels, int64_t side, bool extra) {
+    step_case s = {.plan = mrt_plan_create(), .n_in = 1};
+    const int64_t x[4] = {1, channels, side, side}, w[4] = {channels, channels, 3, 3};
+    mrt_conv_params p = {.spatial = 2, .kernel = {3, 3}, .stride = {1, 1}, .dilation = {1, 1},
+                         .pad_begin = {1, 1}, .pad_end = {1, 1}, .group = 1, .act_limit = -1};
+    const mrt_binary_params sum = {.op = MRT_BINARY_ADD, .act = MRT_ACT_RELU, .act_limit = 2};
+    s.in[0] = add(&s, "x", MRT_INPUT, 4, x);
+    int32_t parts[2];
+    for (int i = 0; i < 2; i++) {
+        const int32_t in[3] = {s.in[0], add(&s, "w", MRT_CONST, 4, w), add(&s, "b", MRT_CONST, 1, &channels)};
+        parts[i] = add(&s, i ? "b(x)" : "a(x)", MRT_VALUE, 4, x);
+        mrt_plan_add_step(s.plan, MRT_K_conv_f32, &p, in, i ? 3 : 2, &parts[i], 1, "conv");
+    }
+    s.out = add(&s, "y", MRT_VALUE, 4, x);
+    mrt_plan_add_step(s.plan, MRT_K_binary, &sum, parts, 2, &s.out, 1, "add");
+    mrt_plan_add_output(s.plan, s.out);
+    if (extra) {
+        mrt_plan_add_output(s.plan, parts[1]);
+    }
+    mrt_error err = {{0}};
+    ck_assert_msg(mrt_plan_finalize(s.plan, false, &err) == MRT_OK, "%s", err.text);
+    return s;
+}
+
+static int sums_of(const step_case *s) {
+    mrt_error err = {{0}};
+    mrt_exec *exec = NULL;
+    ck_assert_msg(mrt_exec_create(s->plan, NULL, &exec, &err) == MRT_OK, "%s", err.text);
+    int sums = 0;
+    for (int32_t i = 0; i < mrt_exec_plan(exec)->n_steps; i++) {
+        sums += mrt_exec_plan(exec)->steps[i].kernel->code == MRT_K_binary ? 1 : 0;
+    }
+    for (int32_t id = 0; id < s->plan->n_tensors; id++) {
+        ck_assert_ptr_nonnull(mrt_exec_tensor(exec, id)); /* a value that is left out has no data */
+    }
+    mrt_exec_destroy(exec);
+    return sums;
+}
+
+START_TEST(joined_sums) {
+    const int64_t channels = _i % 2 ? 32 : 24, side = _i % 2 ? 14 : 5;
+    float *x = malloc((size_t)(channels * side * side) * sizeof *x), *want = NULL;
+    for (int64_t i = 0; i < channels * side * side; i++) {
+        x[i] = case_float();
+    }
+    const uint64_t seed = case_seed;
+    for (int mode = 0; mode < 3; mode++) { /* as it is, joined, not to be joined */
+        bool packed;
+        case_seed = seed;
+        step_case s = two_branches(channels, side, mode == 2);
+        s.plan->outputs_only = mode > 0;
+        ck_assert_int_eq(sums_of(&s), mode == 1 ? 0 : 1);
+        float *y = run_threads(&s, x, &packed);
+        ck_assert(packed);
+        if (want) {
+            ck_assert_mem_eq(y, want, (size_t)count_of(&s, s.out) * sizeof *y);
+            free(y);
+        } else {
+            want = y;
+        }
+        mrt_plan_destroy(s.plan);
+    }
+    free(x);
+    free(want);
+}
+END_TEST
+
 START_TEST(every_isa) {
     for (int isa = 0; mrt_tile_f32_isa_at(isa); isa++) {
         if (!mrt_tile_f32_isa_available(mrt_tile_f32_isa_at(isa))) {
@@ -236,6 +304,7 @@ int main(void) {
     TCase *tcase = tcase_create("channels last");
     tcase_set_timeout(tcase, 120);
     tcase_add_loop_test(tcase, every_isa, 0, 6);
+    tcase_add_loop_test(tcase, joined_sums, 0, 2);
     suite_add_tcase(suite, tcase);
     return check_run(suite);
 }
