@@ -179,7 +179,10 @@ static void run_both(mrt_call *call, int threads, const int32_t *expected) {
     memset(y->data, RED_BYTE, (size_t)mrt_shape_count(&y->shape));
     mrt_relayout_run(call);
     for (int64_t i = 0; i < mrt_shape_count(&y->shape); ++i) {
-        ck_assert_int_eq(tensor_get(y, i), expected[i]);
+        if (tensor_get(y, i) != expected[i]) { /* ck_assert is too slow for millions of elements */
+            ck_abort_msg("element %lld is %d, expected %d", (long long)i, tensor_get(y, i),
+                         expected[i]);
+        }
     }
     tensor_check_zones(y);
 }
@@ -214,7 +217,7 @@ START_TEST(relayout) {
     static const int64_t positions[] = {1, 7, 63, 64, 65, 4095, 4099};
     for (size_t c = 0; c < sizeof channels / sizeof channels[0]; ++c) {
         for (size_t p = 0; p < sizeof positions / sizeof positions[0]; ++p) {
-            check_relayout(rnd_in(1, 2), channels[c], positions[p]);
+            check_relayout(positions[p] < 100 ? rnd_in(1, 2) : 1, channels[c], positions[p]);
         }
     }
 }
