@@ -130,6 +130,18 @@ double mrt_weight_scale(double absmax, double bias_absmax, double scale_in) {
     return finish_scale(by_weight > by_bias ? by_weight : by_bias);
 }
 
+double mrt_pow2_nearest(double scale) {
+    int exponent = 0;
+    const double part = frexp(scale, &exponent);
+    return ldexp(1.0, part < 0.70710678118654752 ? exponent - 1 : exponent);
+}
+
+double mrt_pow2_above(double scale) {
+    int exponent = 0;
+    const double part = frexp(scale, &exponent);
+    return ldexp(1.0, part > 0.5 ? exponent : exponent - 1);
+}
+
 MRT_CLONES static int32_t quantize_piece(const float *w, int n, double scale, int8_t *q) {
     int32_t sum = 0;
     for (int i = 0; i < n; ++i) {

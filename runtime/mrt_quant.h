@@ -184,6 +184,11 @@ mrt_status mrt_qparams_asymmetric(double min, double max, int bits, mrt_qparams 
  * bias fits (|bias| / (scale_in * scale) <= 2^30), at least MRT_MIN_SCALE, rounded to f32. */
 double mrt_weight_scale(double absmax, double bias_absmax, double scale_in);
 
+/* [scale-pow2] The power of two nearest to a scale > 0, halfway by ratio: from sqrt(1/2) of it on. */
+double mrt_pow2_nearest(double scale);
+/* The least power of two that is not below `scale`. */
+double mrt_pow2_above(double scale);
+
 /* [weight-per-channel] clamp(half_even(w / scale), -127, 127); NaN gives 0. */
 static inline int8_t mrt_quantize_weight(double w, double scale) {
     return (int8_t)mrt_quantize_value(w, scale, 0, -127, 127);

@@ -12,7 +12,7 @@ typedef struct calibration_settings {
     const char *mlir, *dataset, *data_list, *method, *table, *json;
     double mmse_range, outlier_factor;
     const char *processor, *recovered, *cache, *rules, *import_scales, *export_scales, *quantize_mode, *doctor;
-    const char *benchmark, *sample_counts, *tune_list, *recover_mode;
+    const char *benchmark, *sample_counts, *tune_list, *recover_mode, *scale;
     int64_t input_num, threads, finetune_level, tune_num;
     bool processor_given, method_given, benchmark_given; /* else they have their defaults */
     bool quiet, correct, equalize, smooth, asymmetric, resume, per_channel;

@@ -1,4 +1,5 @@
 /* run_calibration: the method and the processor, as the options name them. */
+#include <string.h>
 #include <strings.h>
 
 #include "tools/calibration.h"
@@ -32,6 +33,10 @@ mica_status calibration_read_method(calibration_job *job, mica_error *err) {
     }
     out->settings.mmse_range = s->mmse_range;
     out->settings.outlier_factor = s->outlier_factor;
+    out->settings.pow2 = strcmp(s->scale, "pow2") == 0;
+    if (out->settings.pow2 && s->asymmetric) {
+        return mica_fail(err, "--scale pow2 makes symmetric ranges; leave out --asymmetric");
+    }
     return MICA_OK;
 }
 

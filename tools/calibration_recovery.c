@@ -40,7 +40,7 @@ static mica_status read_paths(calibration_job *job, mica_error *err) {
 mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
     const calibration_settings *s = job->settings;
     job->recovery = (mica_recovery_options){.processor = job->processor, .method = &job->method,
-                                            .asymmetric = s->asymmetric, .threads = job->threads,
+                                            .asymmetric = s->asymmetric, .pow2 = job->method.settings.pow2, .threads = job->threads,
                                             .quiet = s->quiet};
     (void)mica_mode_find(s->recover_mode, &job->recovery.mode);
     if (s->finetune_level < 0 || s->finetune_level > 1) {

@@ -21,7 +21,7 @@ static const char *const program = "model_deploy";
 
 typedef struct settings {
     const char *mlir, *processor, *quantize, *model, *calibration_table, *quantize_table;
-    const char *quant_input_list, *quant_output_list, *test_input, *test_reference, *tolerance, *excepts;
+    const char *quant_input_list, *quant_output_list, *test_input, *test_reference, *tolerance, *excepts, *scale;
     bool asymmetric, quant_input, quant_output, compare_all, skip_validation, not_gen_bmodel;
     int64_t threads;
 } settings;
@@ -39,6 +39,8 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
         {.name = "--quantize_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s->quantize_table,
          .help = "one 'op_name MODE' per line for ops that differ from --quantize"},
         {.name = "--asymmetric", .kind = MICA_OPT_FLAG, .dest = &s->asymmetric, .help = "activations with zero points (INT8)"},
+        {.name = "--scale", .kind = MICA_OPT_CHOICE, .choices = "free,pow2", .default_text = "free", .dest = &s->scale,
+         .help = "pow2: scales of activations and weights are powers of two (INT8); for a table of run_calibration --scale pow2"},
         {.name = "--quant_input", .kind = MICA_OPT_FLAG, .dest = &s->quant_input, .help = "inputs are integers, no cast from f32"},
         {.name = "--quant_output", .kind = MICA_OPT_FLAG, .dest = &s->quant_output, .help = "outputs are integers, no cast to f32"},
         {.name = "--quant_input_list", .kind = MICA_OPT_STRING, .metavar = "N,..", .dest = &s->quant_input_list,
@@ -94,6 +96,13 @@ static mica_status read_settings(job *j, mica_error *err) {
     }
     if (s->asymmetric && !mica_mode_has_integers(j->lowering.mode) && s->quantize_table == NULL) {
         return mica_fail(err, "--asymmetric has no effect in mode %s", s->quantize);
+    }
+    j->lowering.pow2 = strcmp(s->scale, "pow2") == 0;
+    if (j->lowering.pow2 && s->asymmetric) {
+        return mica_fail(err, "--scale pow2 goes with symmetric ranges; leave out --asymmetric");
+    }
+    if (j->lowering.pow2 && !mica_mode_has_integers(j->lowering.mode) && s->quantize_table == NULL) {
+        return mica_fail(err, "--scale pow2 has no effect in mode %s", s->quantize);
     }
     if ((s->quant_input && s->quant_input_list != NULL) || (s->quant_output && s->quant_output_list != NULL)) {
         return mica_fail(err, "--quant_input and --quant_input_list (or their output forms) exclude each other");

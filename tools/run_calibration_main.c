@@ -80,6 +80,8 @@ int main(int argc, char **argv) {
          .help = "largest share of the values that mmse clips"},
         {.name = "--outlier_factor", .kind = MICA_OPT_FLOAT, .default_text = "1", .dest = &s.outlier_factor,
          .help = "weight of clipping against rounding in the error that mmse minimizes"},
+        {.name = "--scale", .kind = MICA_OPT_CHOICE, .choices = "free,pow2", .default_text = "free", .dest = &s.scale,
+         .help = "pow2: thresholds whose steps are powers of two, for model_deploy --scale pow2"},
         {.name = "--calibration_table", .alias = "-o", .kind = MICA_OPT_STRING, .metavar = "FILE", .required = true,
          .dest = &s.table, .help = "output: one row per tensor: name, threshold, min, max"},
         {.name = "--json", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.json,

@@ -43,7 +43,11 @@ static void range_of_tensor(void *context, int64_t i) {
     if (choice != NULL && choice->range != NULL) {
         job->ranges[i] = *choice->range;
     } else {
-        job->ranges[i] = run_with_bits(method, &t->histogram, bits == 16 ? 16 : 8);
+        const int of = bits == 16 ? 16 : 8;
+        job->ranges[i] = run_with_bits(method, &t->histogram, of);
+        if (job->method->settings.pow2) {
+            job->ranges[i] = mica_range_pow2(&t->histogram, job->ranges[i], of, t->is_border);
+        }
     }
     if (bits == 4) {
         job->int4[i] = choice->range != NULL ? choice->range->threshold

@@ -91,6 +91,18 @@ mica_range mica_range_of(const mica_histogram *h, double threshold) {
     return (mica_range){t, fmin(fmax(h->min, -t), t), fmax(fmin(h->max, t), -t)};
 }
 
+mica_range mica_range_pow2(const mica_histogram *h, mica_range range, int bits, bool whole) {
+    mica_density d;
+    mica_density_of(h, &d);
+    const double levels = range.threshold / mica_symmetric_grid(d.is_signed, bits, range.threshold).step;
+    const double above = exp2(ceil(log2(range.threshold / levels) - 1e-12)) * levels;
+    const double below = 0.5 * above;
+    const double error_above = mica_density_error(&d, mica_symmetric_grid(d.is_signed, bits, above));
+    const double error_below = mica_density_error(&d, mica_symmetric_grid(d.is_signed, bits, below));
+    const double t = whole || error_above <= error_below ? above : below;
+    return (mica_range){t, fmax(h->min, -t), fmin(h->max, t)};
+}
+
 double mica_quantization_error(const mica_histogram *h, double t) {
     mica_density d;
     mica_density_of(h, &d);

@@ -18,6 +18,7 @@ typedef struct mica_method_settings {
     bool one_sided;        /* percentile of the magnitudes */
     double mmse_range;     /* 0.001: largest share of the values that mmse clips */
     double outlier_factor; /* 1: weight of clipping in the error that mmse minimizes */
+    bool pow2;             /* thresholds that make steps powers of two */
     int bits;              /* 8; or 4, 16: of the integers that the threshold is for */
 } mica_method_settings;
 
@@ -45,6 +46,10 @@ mica_range mica_method_run(const mica_method *method, const mica_histogram *h);
 
 /* The symmetric threshold within its bounds, with the observed range clipped to it. */
 mica_range mica_range_of(const mica_histogram *h, double threshold);
+
+/* The threshold of less error of the two whose steps are the powers of two around that of `range`; `whole`: the
+ * larger one. It may lie beyond all values. */
+mica_range mica_range_pow2(const mica_histogram *h, mica_range range, int bits, bool whole);
 
 /* Mean squared error of quantizing with the symmetric threshold t: signed 127 levels, unsigned 255
  * when the histogram has no negative value; values are taken as uniform within a piece. */

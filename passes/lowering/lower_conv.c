@@ -42,8 +42,8 @@ static double channel_absmax(const weight_order *order, const float *w, int64_t 
 static mica_status quantize_channel(mica_lowering *l, const mica_op *op, const weight_order *order,
                                     const float *w, double bias, mica_type in, mica_type out,
                                     int64_t c, channel_weights *r) {
-    const double scale = mrt_weight_scale(channel_absmax(order, w, c, r->per), fabs(bias),
-                                          mica_lower_scale_of(in));
+    const double scale = mica_lower_weight_scale(l, channel_absmax(order, w, c, r->per), bias,
+                                                 mica_lower_scale_of(in));
     int64_t sum = 0;
     for (int64_t k = 0; k < r->per; k += order->run) {
         const int64_t at = weight_index(order, c, k);

@@ -56,6 +56,8 @@ mica_type mica_lower_float_type(const mica_lowering *l, mica_mode mode);
 /* Quantized element type from the calibrated range of a top value; NULL when it has none, which is
  * recorded for the report. */
 mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top);
+/* Scale of weights of that largest magnitude, as the options want it [weight-per-channel, scale-pow2]. */
+double mica_lower_weight_scale(const mica_lowering *l, double absmax, double bias, double scale_in);
 /* Quantized type from a scale and zero point. */
 mica_type mica_lower_uniform(const mica_lowering *l, mrt_dtype dtype, double scale, int32_t zero);
 /* True for f32 or calibrated elements: data that may be quantized. */

@@ -85,7 +85,7 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
     find_absmax(&at, source, absmax);
     for (int64_t n = 0; n < at.n; ++n) {
         const double b = bias_count == 0 ? 0.0 : bias[bias_count == 1 ? 0 : n];
-        scales[n] = mrt_weight_scale(absmax[n], fabs(b), mica_lower_scale_of(in));
+        scales[n] = mica_lower_weight_scale(l, absmax[n], b, mica_lower_scale_of(in));
     }
     quantize_columns(&at, source, scales, q, sums);
     for (int64_t n = 0; n < at.n; ++n) {

@@ -52,8 +52,16 @@ mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top) {
     const mrt_status status = l->options->asymmetric || own
                                   ? mrt_qparams_asymmetric(element->min, element->max, 8, &params)
                                   : mrt_qparams_symmetric(element->min, element->max, 8, &params);
-    return status == MRT_OK ? mica_lower_uniform(l, params.dtype, params.scale, params.zero_point)
-                            : NULL;
+    if (status != MRT_OK) {
+        return NULL;
+    }
+    const double scale = l->options->pow2 ? mrt_pow2_nearest(params.scale) : params.scale;
+    return mica_lower_uniform(l, params.dtype, scale, params.zero_point);
+}
+
+double mica_lower_weight_scale(const mica_lowering *l, double absmax, double bias, double scale_in) {
+    const double scale = mrt_weight_scale(absmax, fabs(bias), scale_in);
+    return l->options->pow2 ? mrt_pow2_above(scale) : scale;
 }
 
 mrt_dtype mica_lower_storage(mica_type element) { return mica_dtype_of(element); }
@@ -162,7 +170,7 @@ mica_value *mica_lower_const_i8(mica_lowering *l, const mica_op *op, const mica_
     const mica_ndarray *array = mica_weight_data(top);
     const int64_t count = mica_ndarray_count(array);
     const float *source = array->data;
-    const double scale = mrt_weight_scale(mrt_weights_absmax(source, count), 0.0, 1.0);
+    const double scale = mica_lower_weight_scale(l, mrt_weights_absmax(source, count), 0.0, 1.0);
     int8_t *q = mica_alloc((size_t)count + 1);
     (void)mrt_quantize_weights(source, count, scale, q);
     mica_value *value = mica_lower_const(l, op, suffix, mica_lower_uniform(l, MRT_I8, scale, 0),

@@ -15,6 +15,7 @@ typedef struct mica_lowering_options {
     const mica_processor *processor;
     mica_mode mode;
     bool asymmetric;           /* activations with zero points */
+    bool pow2;                 /* scales of activations and weights are powers of two [scale-pow2] */
     const mica_qtable *qtable; /* NULL: every op uses `mode` */
 } mica_lowering_options;
 

@@ -10,14 +10,14 @@
 #include "utils/arena.h"
 
 /* Mean of what rounding takes from row o. */
-static double shift_of(const mica_layer *l, int64_t o, double in_scale) {
+static double shift_of(const mica_recovery_job *job, const mica_layer *l, int64_t o, double in_scale) {
     const float *w = l->filter + o * l->row_step;
     const double *sums = l->sums + o / (l->rows / l->groups) * l->per;
     double absmax = 0.0;
     for (int64_t k = 0; k < l->per; ++k) {
         absmax = fmax(absmax, fabs((double)w[k * l->step]));
     }
-    const double scale = mrt_weight_scale(absmax, fabs((double)l->bias[o]), in_scale);
+    const double scale = mica_row_scale(job, absmax, (double)l->bias[o], in_scale);
     double shift = 0.0;
     for (int64_t k = 0; k < l->per; ++k) {
         const double value = (double)w[k * l->step];
@@ -38,7 +38,7 @@ mica_status mica_step_bias(mica_module *module, const mica_recovery_job *job, si
         }
         float *moved = mica_alloc((size_t)(l->rows + 1) * sizeof *moved);
         for (int64_t o = 0; o < l->rows; ++o) {
-            moved[o] = (float)((double)l->bias[o] + shift_of(l, o, in_scale));
+            moved[o] = (float)((double)l->bias[o] + shift_of(job, l, o, in_scale));
         }
         *changed += memcmp(moved, l->bias, (size_t)l->rows * sizeof *moved) != 0;
         mica_set_constant(module, bias, moved);

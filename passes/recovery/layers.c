@@ -111,7 +111,13 @@ double mica_input_scale(const mica_recovery_job *job, const mica_value *value) {
     if (job->options->asymmetric) {
         return (fmax(row->max, 0.0) - fmin(row->min, 0.0)) / 255.0;
     }
-    return row->threshold / (row->min >= 0.0 ? 255.0 : 127.0);
+    const double scale = row->threshold / (row->min >= 0.0 ? 255.0 : 127.0);
+    return job->options->pow2 ? mrt_pow2_nearest(scale) : scale;
+}
+
+double mica_row_scale(const mica_recovery_job *job, double absmax, double bias, double in_scale) {
+    const double scale = mrt_weight_scale(absmax, fabs(bias), in_scale);
+    return job->options->pow2 ? mrt_pow2_above(scale) : scale;
 }
 
 struct mica_runner {
@@ -125,7 +131,7 @@ struct mica_runner {
 static mica_status lower(mica_runner *r, const mica_cali_table *table,
                          const mica_recovery_options *options, mica_error *err) {
     const mica_lowering_options lowering = {.processor = options->processor, .mode = options->mode,
-                                            .asymmetric = options->asymmetric};
+                                            .asymmetric = options->asymmetric, .pow2 = options->pow2};
     MICA_TRY(mica_import_calibration(r->top, table, options->asymmetric, err));
     return mica_lower_module(r->top, &lowering, &r->tpu, NULL) == MICA_OK
                ? MICA_OK

@@ -56,6 +56,9 @@ typedef mica_status mica_step_fn(mica_module *module, const mica_recovery_job *j
 /* Scale that the input of an op gets from the table; 0 without a row. */
 double mica_input_scale(const mica_recovery_job *job, const mica_value *value);
 
+/* Scale that the lowering gives to weights of a row. */
+double mica_row_scale(const mica_recovery_job *job, double absmax, double bias, double in_scale);
+
 /* A module that runs: float, or lowered to INT8 with the table. */
 typedef struct mica_runner mica_runner;
 mica_runner *mica_runner_open(mica_module *module, const mica_cali_table *table,

@@ -11,12 +11,14 @@
 
 #include "dialects/top/top.h"
 #include "passes/recovery/lattice.h"
-#include "runtime/mrt_quant.h"
 #include "utils/arena.h"
 #include "utils/progress.h"
 
-/* Scales below absmax / 127 that are tried: clipping the largest weights may pay. */
+/* Scales below absmax / 127 that are tried: clipping the largest weights may pay. Powers of two: whatever is
+ * rounded to one of them, deployment finds it or a smaller one, in which the same values lie. */
 static const double SHRINK[MICA_LATTICE_SCALES] = {1.0, 0.96, 0.92, 0.88, 0.83, 0.78};
+
+static const double SHRINK_POW2[MICA_LATTICE_SCALES] = {1.0, 0.5, 0.25, 1.0, 1.0, 1.0};
 
 typedef struct rounding {
     const mica_layer *layer;
@@ -28,10 +30,11 @@ typedef struct rounding {
 /* Scale of row o when its largest weight decides it, else 0: a bias that decides leaves none at 127. */
 static double free_scale(const rounding *r, int64_t o, double absmax) {
     const mica_layer *l = r->layer;
-    const double bias = l->bias != NULL ? fabs((double)l->bias[o]) : 0.0;
+    const double bias = l->bias != NULL ? (double)l->bias[o] : 0.0;
     const double in_scale = mica_input_scale(r->job, mica_op_operand(l->op, 0));
-    const double scale = mrt_weight_scale(absmax, bias, in_scale);
-    return in_scale > 0.0 && absmax > 0.0 && scale < absmax / 127.0 * 1.0001 ? scale : 0.0;
+    const double by_weights = mica_row_scale(r->job, absmax, 0.0, 1.0);
+    const double scale = mica_row_scale(r->job, absmax, bias, in_scale > 0.0 ? in_scale : 1.0);
+    return in_scale > 0.0 && absmax > 0.0 && scale < by_weights * 1.0001 ? scale : 0.0;
 }
 
 /* Row o as row r of the lattice; false when it is left alone. */
@@ -47,9 +50,14 @@ static bool load_row(const rounding *work, const mica_factor *f, int64_t o, int6
             lattice->fixed[r] = i;
         }
     }
+    const bool pow2 = work->job->options->pow2;
+    const double *shrink = pow2 ? SHRINK_POW2 : SHRINK;
     const double scale = free_scale(work, o, absmax);
     for (int k = 0; k < MICA_LATTICE_SCALES; ++k) {
-        lattice->scale[r * MICA_LATTICE_SCALES + k] = scale > 0.0 ? (float)(scale * SHRINK[k]) : 1.0F;
+        lattice->scale[r * MICA_LATTICE_SCALES + k] = scale > 0.0 ? (float)(scale * shrink[k]) : 1.0F;
+    }
+    if (pow2) {
+        lattice->fixed[r] = -1;
     }
     return scale > 0.0;
 }

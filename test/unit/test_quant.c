@@ -237,6 +237,17 @@ START_TEST(many_weights) {
 }
 END_TEST
 
+START_TEST(powers_of_two) {
+    static const struct { double scale, nearest, above; } all[] = {
+        {1.0, 1.0, 1.0}, {0.25, 0.25, 0.25}, {0.7, 0.5, 1.0}, {0.71, 1.0, 1.0}, {1.41, 1.0, 2.0},
+        {1.42, 2.0, 2.0}, {3.0, 4.0, 4.0}, {1.0001, 1.0, 2.0}, {0x1p-30, 0x1p-30, 0x1p-30}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; ++i) {
+        ck_assert_double_eq(mrt_pow2_nearest(all[i].scale), all[i].nearest);
+        ck_assert_double_eq(mrt_pow2_above(all[i].scale), all[i].above);
+    }
+}
+END_TEST
+
 START_TEST(weights_and_bias) {
     ck_assert(mrt_weight_scale(1.27, 0.0, 0.02) == (double)(float)0.01);
     ck_assert(mrt_weight_scale(0.0, 0.0, 0.02) == MRT_MIN_SCALE);
@@ -269,6 +280,7 @@ int main(void) {
     tcase_add_test(tcase, add_multiplier_derivation);
     tcase_add_test(tcase, tensor_scales);
     tcase_add_test(tcase, weights_and_bias);
+    tcase_add_test(tcase, powers_of_two);
     tcase_add_test(tcase, many_weights);
     suite_add_tcase(suite, tcase);
     return check_run(suite);
