@@ -32,9 +32,11 @@ mrt_status mrt_quantize_check(const mrt_call *call, size_t *out_scratch, mrt_err
     return MRT_OK;
 }
 
+#ifdef MRT_TILE_X86
 static bool is_wide(void) {
     return (mrt_tile_isa_select()->features & MRT_TILE_AVX512) != 0;
 }
+#endif
 
 /* A division per element where the scale has more bits than an f32; no compiled model has one. */
 #define QUANTIZE(TYPE, NAME, LOW, HIGH)                                                            \

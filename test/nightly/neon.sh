@@ -23,7 +23,7 @@ while [ $# -gt 0 ]; do
     esac
     shift
 done
-tests=${tests:-test_tile_isa test_kernels_int test_kernels_int_elem test_runtime_layout
+tests=${tests:-test_tile_isa test_kernels_int test_kernels_int_elem test_kernels_int_nn test_runtime_layout
     test_kernels_float_nhwc test_runtime_layout_float}
 for program in aarch64-linux-gnu-gcc aarch64-linux-gnu-g++ qemu-aarch64; do
     command -v "$program" >/dev/null || {

@@ -18,6 +18,7 @@
     } while (0)
 #define ck_assert(condition) ck_assert_msg(condition, "%s", #condition)
 #define ck_assert_int_eq(a, b) ck_assert_msg((a) == (b), "%s is not %s", #a, #b)
+#define ck_assert_uint_eq(a, b) ck_assert_int_eq(a, b)
 #define ck_assert_int_ne(a, b) ck_assert_msg((a) != (b), "%s is %s", #a, #b)
 #define ck_assert_ptr_eq(a, b) ck_assert_msg((a) == (b), "%s is not %s", #a, #b)
 #define ck_assert_ptr_nonnull(a) ck_assert_msg((a) != NULL, "%s is NULL", #a)
