@@ -3,7 +3,7 @@
  *   agreement FLOAT.mlir QUANTIZED.bmodel DIR [FIRST [COUNT]]
  *
  * Samples FIRST .. FIRST + COUNT - 1 of the folder. SQNR is that of the mean of noise / signal over
- * samples and outputs, as in recovery. The neighbour of a sample is the other one of the highest cosine
+ * samples and outputs, as in recovery; beside it that of all values together. The neighbour of a sample is the other one of the highest cosine
  * of the first output. */
 #include <math.h>
 #include <stdio.h>
@@ -19,7 +19,7 @@ typedef struct outputs {
 } outputs;
 
 typedef struct totals {
-    double ratio, cosine, worst, cells;
+    double ratio, cosine, worst, cells, noise, signal;
     size_t same_top;
 } totals;
 
@@ -56,6 +56,8 @@ static void compare(const mrt_tensor *x, const mrt_tensor *y, totals *t) {
     }
     const double c = cosine(a, b, n);
     t->ratio += noise / (dot(a, a, n) + 1e-30);
+    t->noise += noise;
+    t->signal += dot(a, a, n);
     t->cosine += c;
     t->worst = c < t->worst ? c : t->worst;
     t->cells += 1.0;
@@ -89,8 +91,9 @@ static void print(const totals *t, const outputs o[2], size_t samples) {
     for (size_t i = 0; i < samples; ++i) {
         same += neighbour(&o[0], samples, i) == neighbour(&o[1], samples, i);
     }
-    printf("%zu samples: SQNR %.2f dB, cosine mean %.5f worst %.5f, same largest %.2f %%, same neighbour %.1f %%\n",
-           samples, -10.0 * log10(t->ratio / t->cells + 1e-20), t->cosine / t->cells, t->worst,
+    printf("%zu samples: SQNR %.2f dB (of all together %.2f dB), cosine mean %.5f worst %.5f, same largest %.2f %%, same neighbour %.1f %%\n",
+           samples, -10.0 * log10(t->ratio / t->cells + 1e-20),
+           -10.0 * log10(t->noise / (t->signal + 1e-30) + 1e-20), t->cosine / t->cells, t->worst,
            100.0 * (double)t->same_top / (double)samples, 100.0 * (double)same / (double)samples);
 }
 
