@@ -74,7 +74,7 @@ static void write_set(fill_fn *fill, int n) {
 static void write_png(const char *name, int width, int height, uint8_t seed) {
     uint8_t *pixels = malloc((size_t)(3 * width * height));
     for (int i = 0; i < 3 * width * height; ++i) {
-        pixels[i] = (uint8_t)(i * 31 + seed * 7 + (i * i) % 113);
+        pixels[i] = (uint8_t)(i * 31 + seed * 7 + (i % 113) * (i % 113));
     }
     png_image image = {.version = PNG_IMAGE_VERSION, .width = (png_uint_32)width,
                        .height = (png_uint_32)height, .format = PNG_FORMAT_RGB};
