@@ -77,6 +77,7 @@ static void print_recovery(const mica_recovery_report *report) {
 }
 
 mica_status calibration_recover(calibration_job *job, mica_error *err) {
+    job->recovery.settings = job->choices;
     mica_recovery_report report;
     MICA_TRY(mica_recover(job->module, job->dataset, &job->recovery, &job->table, &report, err));
     print_recovery(&report);

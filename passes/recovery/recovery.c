@@ -78,7 +78,7 @@ static mica_status new_table(mica_module *module, const mica_dataset *dataset,
                              const mica_recovery_options *options, mica_cali_table **out, mica_error *err) {
     mica_statistics statistics = {0};
     MICA_TRY(mica_collect_statistics(module, dataset, options->threads, true, &statistics, err));
-    *out = mica_make_table(&statistics, options->method, options->threads);
+    *out = mica_make_table_by(&statistics, options->method, options->settings, options->threads);
     mica_statistics_free(&statistics);
     return MICA_OK;
 }
