@@ -43,7 +43,8 @@ void mrt_conv_fill_plane(const mrt_conv_plan *plan, const uint8_t *x, uint8_t ze
 /* Index in the stored weights of output channel `oc` (in all), channel `c` of its group, `tap`. */
 int64_t mrt_conv_weight(const mrt_conv_plan *plan, int64_t oc, int64_t c, int64_t tap);
 
-/* y = clamp(requant(acc + bias)) of a row of one output channel; sums fit int32. */
+/* y = clamp(requant(acc + bias)) of a row of one output channel; sums fit int32, acc may be read up to
+ * a multiple of MRT_INT_COLUMNS. */
 void mrt_conv_finish_row(const mrt_tile_isa *isa, const mrt_conv_int_params *p, int32_t bias,
                          int32_t multiplier, int32_t shift, const int32_t *acc, uint8_t *y,
                          int64_t count);
