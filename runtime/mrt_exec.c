@@ -1,5 +1,6 @@
 /* Executors: what they own, and what is asked of them between runs. */
 #include "runtime/mrt_exec_private.h"
+#include "runtime/mrt_work.h"
 
 #include <cblas.h>
 #include <stdlib.h>
@@ -56,6 +57,14 @@ static mrt_status choose_plan(mrt_exec *exec, const mrt_plan *plan, mrt_pool *po
     return status;
 }
 
+/* Shorter than what it takes to share the step with other threads, by rates of a common processor. */
+static bool is_short(const mrt_step *step, const mrt_call *call) {
+    static const double macs_per_second[MRT_WORK_KINDS] = {
+        [MRT_WORK_NONE] = 1e9, [MRT_WORK_INT8] = 1e11, [MRT_WORK_F32] = 4e10, [MRT_WORK_F32_WRITTEN] = 1e10};
+    const mrt_work work = mrt_work_of(step->kernel, call);
+    return work.macs / macs_per_second[work.kind] + (work.bytes_read + work.bytes_written) / 1e10 < 4e-6;
+}
+
 static bool bind_steps(mrt_exec *exec) {
     const mrt_plan *plan = exec->plan;
     for (int32_t i = 0; i < plan->n_steps; i++) {
@@ -81,6 +90,9 @@ static bool bind_steps(mrt_exec *exec) {
                                      .shadows = binding.shadows,
                                      .n_shadows = binding.n_shadows,
                                      .shadow_bytes = binding.shadow_bytes};
+        if (is_short(step, &exec->steps[i].call)) {
+            exec->steps[i].call.pool = NULL;
+        }
     }
     return true;
 }

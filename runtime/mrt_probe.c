@@ -1,6 +1,6 @@
 #include "runtime/mrt_probe.h"
 
-#include "runtime/kernels/tile_isa.h"
+#include "runtime/kernels/tile_f32.h"
 
 #include <stdint.h>
 #include <stdlib.h>
@@ -15,7 +15,7 @@ enum { ROUNDS = 200000, CHAINS = 10 };
 
 typedef struct probe_loop {
     mrt_work_kind kind;
-    const char *isa; /* row of the tile table (integers), NULL: any */
+    const char *isa; /* row of the table of tiles, NULL: any */
     void (*run)(void);
     int macs; /* of one step of one chain */
     bool (*available)(void);
@@ -84,8 +84,8 @@ static bool has_avx2(void) { return __builtin_cpu_supports("avx2"); }
     X(MRT_WORK_INT8, "vnni", vnni_512, 64, always)                                                 \
     X(MRT_WORK_INT8, "avx512", bytes_512, 64, always)                                              \
     X(MRT_WORK_INT8, "avx2", bytes_256, 32, always)                                                \
-    X(MRT_WORK_F32, NULL, fma_512, 16, has_avx512)                                                 \
-    X(MRT_WORK_F32, NULL, fma_256, 8, has_fma)                                                     \
+    X(MRT_WORK_F32, "avx512", fma_512, 16, has_avx512)                                             \
+    X(MRT_WORK_F32, "avx2", fma_256, 8, has_fma)                                                   \
     X(MRT_WORK_F32_WRITTEN, NULL, written_512, 16, has_avx512)                                     \
     X(MRT_WORK_F32_WRITTEN, NULL, written_256, 8, has_avx2)
 #else
@@ -231,7 +231,8 @@ mrt_status mrt_probe(mrt_pool *pool, double seconds, mrt_limits *out, mrt_error 
     *out = (mrt_limits){.int8_isa = isa->name, .threads = threads};
     for (size_t i = 0; i < sizeof loops / sizeof loops[0]; i++) {
         const probe_loop *loop = &loops[i];
-        if (out->macs[loop->kind] > 0 || (loop->isa != NULL && strcmp(loop->isa, isa->name) != 0) ||
+        const char *row = loop->kind == MRT_WORK_F32 ? mrt_tile_f32_isa_select()->name : isa->name;
+        if (out->macs[loop->kind] > 0 || (loop->isa != NULL && strcmp(loop->isa, row) != 0) ||
             !loop->available()) {
             continue;
         }
