@@ -46,7 +46,9 @@ static mica_status explain(const settings *s, mica_module *module, const mica_pr
     return status;
 }
 
-static mica_status run(const settings *s, mica_context *context, mica_error *err) {
+static mica_status run(void *given, const mica_option_table *options, mica_context *context, mica_error *err) {
+    const settings *s = given;
+    (void)options;
     if ((s->dataset != NULL) == (s->data_list != NULL)) {
         return mica_fail(err, "give exactly one of --dataset and --data_list");
     }
@@ -91,19 +93,8 @@ int main(int argc, char **argv) {
          .help = "threads; 0: MICA_NUM_THREADS, else one per core; results do not depend on it"},
         {.name = "--quiet", .kind = MICA_OPT_FLAG, .dest = &s.quiet, .help = "no progress lines"},
     };
-    mica_arena *arena = mica_arena_create();
-    const mica_option_table table = {.program = program, .version = MICA_VERSION, .rows = rows,
-                                     .count = sizeof rows / sizeof rows[0], .arena = arena,
-                                     .summary = "Says op by op where the error of a quantized model comes from, why, and what would help."};
-    int code = TOOL_OK;
-    if (tool_options(&table, argc, argv, &code)) {
-        mica_error err = {0};
-        mica_context *context = tool_context();
-        if (run(&s, context, &err) != MICA_OK) {
-            code = tool_failed(program, &err);
-        }
-        mica_context_destroy(context);
-    }
-    mica_arena_destroy(arena);
-    return code;
+    const tool_program self = {.name = program, .rows = rows, .count = sizeof rows / sizeof rows[0], .run = run,
+                               .settings = &s,
+                               .summary = "Says op by op where the error of a quantized model comes from, why, and what would help."};
+    return tool_main(&self, argc, argv);
 }

@@ -55,7 +55,9 @@ static mica_status write_table(const settings *s, mica_arena *arena, const mica_
     return status;
 }
 
-static mica_status run(const settings *s, mica_context *context, mica_error *err) {
+static mica_status run(void *given, const mica_option_table *options, mica_context *context, mica_error *err) {
+    const settings *s = given;
+    (void)options;
     const mica_processor *processor = NULL;
     MICA_TRY(tool_processor(s->processor, &processor, err));
     mica_mode mode = MICA_MODE_F32;
@@ -99,19 +101,8 @@ int main(int argc, char **argv) {
         {.name = "--quantize_table", .alias = "-o", .kind = MICA_OPT_STRING, .metavar = "FILE", .required = true,
          .dest = &s.table, .help = "output: one 'op_name MODE' row per op that stays in float"},
     };
-    mica_arena *arena = mica_arena_create();
-    const mica_option_table table = {.program = program, .version = MICA_VERSION, .rows = rows,
-                                     .count = sizeof rows / sizeof rows[0], .arena = arena,
-                                     .summary = "Writes the quantize table that keeps regions of a model in float."};
-    int code = TOOL_OK;
-    if (tool_options(&table, argc, argv, &code)) {
-        mica_error err = {0};
-        mica_context *context = tool_context();
-        if (run(&s, context, &err) != MICA_OK) {
-            code = tool_failed(program, &err);
-        }
-        mica_context_destroy(context);
-    }
-    mica_arena_destroy(arena);
-    return code;
+    const tool_program self = {.name = program, .rows = rows, .count = sizeof rows / sizeof rows[0], .run = run,
+                               .settings = &s,
+                               .summary = "Writes the quantize table that keeps regions of a model in float."};
+    return tool_main(&self, argc, argv);
 }

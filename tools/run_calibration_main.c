@@ -45,7 +45,12 @@ static mica_status work(calibration_job *job, mica_error *err) {
     return job->searches || job->settings->search->explain != NULL ? calibration_search(job, err) : MICA_OK;
 }
 
-static mica_status run(const calibration_settings *s, mica_context *context, mica_error *err) {
+static mica_status run(void *given, const mica_option_table *options, mica_context *context, mica_error *err) {
+    calibration_settings *s = given;
+    calibration_search_given(options, s->search);
+    s->method_given = mica_option_given(options, "--cali_method");
+    s->benchmark_given = mica_option_given(options, "--benchmark_method");
+    s->processor_given = mica_option_given(options, "--processor");
     calibration_job job = {.settings = s, .arena = mica_context_arena(context), .threads = tool_threads(s->threads)};
     MICA_TRY(read_options(&job, err));
     job.module = tool_read_top(context, s->mlir, "calibration needs", err);
@@ -132,24 +137,8 @@ int main(int argc, char **argv) {
          .help = "threads; 0: MICA_NUM_THREADS, else one per core; the table does not depend on it"},
         {.name = "--quiet", .kind = MICA_OPT_FLAG, .dest = &s.quiet, .help = "no progress line"},
     };
-    mica_arena *arena = mica_arena_create();
-    const mica_option_table table = {.program = program, .version = MICA_VERSION, .rows = rows,
-                                     .count = sizeof rows / sizeof rows[0], .arena = arena,
-                                     .summary = "Runs samples through a top module and writes the range of every tensor."};
-    int code = TOOL_OK;
-    if (tool_options(&table, argc, argv, &code)) {
-        mica_error err = {0};
-        calibration_search_given(&table, &search);
-        s.method_given = mica_option_given(&table, "--cali_method");
-        s.benchmark_given = mica_option_given(&table, "--benchmark_method");
-        s.processor_given = mica_option_given(&table, "--processor");
-        mica_context *context = tool_context();
-        if (run(&s, context, &err) != MICA_OK) {
-            code = tool_failed(program, &err);
-            code = search.unreached ? TOOL_UNREACHED : code;
-        }
-        mica_context_destroy(context);
-    }
-    mica_arena_destroy(arena);
-    return code;
+    const tool_program self = {.name = program, .rows = rows, .count = sizeof rows / sizeof rows[0], .run = run,
+                               .settings = &s, .unreached = &search.unreached,
+                               .summary = "Runs samples through a top module and writes the range of every tensor."};
+    return tool_main(&self, argc, argv);
 }

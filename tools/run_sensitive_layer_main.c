@@ -58,7 +58,9 @@ static mica_status search(settings *s, mica_module *module, const mica_processor
     return status;
 }
 
-static mica_status run(settings *s, mica_context *context, mica_error *err) {
+static mica_status run(void *given, const mica_option_table *options, mica_context *context, mica_error *err) {
+    settings *s = given;
+    (void)options;
     if ((s->dataset != NULL) == (s->data_list != NULL)) {
         return mica_fail(err, "give exactly one of --dataset and --data_list");
     }
@@ -106,20 +108,8 @@ int main(int argc, char **argv) {
          .help = "threads; 0: MICA_NUM_THREADS, else one per core; results do not depend on it"},
         {.name = "--quiet", .kind = MICA_OPT_FLAG, .dest = &s.quiet, .help = "no progress lines"},
     };
-    mica_arena *arena = mica_arena_create();
-    const mica_option_table table = {.program = program, .version = MICA_VERSION, .rows = rows,
-                                     .count = sizeof rows / sizeof rows[0], .arena = arena,
-                                     .summary = "Finds the layers that lose most in INT8 and keeps them in float."};
-    int code = TOOL_OK;
-    if (tool_options(&table, argc, argv, &code)) {
-        mica_error err = {0};
-        mica_context *context = tool_context();
-        if (run(&s, context, &err) != MICA_OK) {
-            code = tool_failed(program, &err);
-            code = s.unreached ? TOOL_UNREACHED : code;
-        }
-        mica_context_destroy(context);
-    }
-    mica_arena_destroy(arena);
-    return code;
+    const tool_program self = {.name = program, .rows = rows, .count = sizeof rows / sizeof rows[0], .run = run,
+                               .settings = &s, .unreached = &s.unreached,
+                               .summary = "Finds the layers that lose most in INT8 and keeps them in float."};
+    return tool_main(&self, argc, argv);
 }

@@ -204,3 +204,21 @@ mica_status tool_parse_tolerance(const char *text, mrt_tolerance *out, mica_erro
     *out = (mrt_tolerance){.cosine = values[0], .euclid = values[1], .sqnr_db = -1.0 / 0.0};
     return MICA_OK;
 }
+
+int tool_main(const tool_program *program, int argc, char **argv) {
+    mica_arena *arena = mica_arena_create();
+    const mica_option_table table = {.program = program->name, .version = MICA_VERSION, .rows = program->rows,
+                                     .count = program->count, .arena = arena, .summary = program->summary};
+    int code = TOOL_OK;
+    if (tool_options(&table, argc, argv, &code)) {
+        mica_error err = {0};
+        mica_context *context = tool_context();
+        if (program->run(program->settings, &table, context, &err) != MICA_OK) {
+            code = tool_failed(program->name, &err);
+            code = program->unreached != NULL && *program->unreached ? TOOL_UNREACHED : code;
+        }
+        mica_context_destroy(context);
+    }
+    mica_arena_destroy(arena);
+    return code;
+}

@@ -35,6 +35,20 @@ bool tool_options(const mica_option_table *table, int argc, char **argv, int *ou
 
 /* A context with all dialects. */
 mica_context *tool_context(void);
+
+/* What a command does once its options stand in `settings`; `options` tells which were given. */
+typedef mica_status tool_run_fn(void *settings, const mica_option_table *options, mica_context *context, mica_error *err);
+typedef struct tool_program {
+    const char *name, *summary;
+    mica_option *rows; /* whose targets are in settings */
+    size_t count;
+    tool_run_fn *run;
+    void *settings;
+    const bool *unreached; /* run sets it when it fails only because a search missed its target; or NULL */
+} tool_program;
+
+/* The main function of a command with one context: options, run, the message of a failure, exit code. */
+int tool_main(const tool_program *program, int argc, char **argv);
 /* Threads to use: the option's value, else MICA_NUM_THREADS, else one per processor that this process
  * may run on. */
 int tool_threads(int64_t option);
