@@ -85,10 +85,7 @@ int main(int argc, char **argv) {
     mica_option rows[] = {
         {.name = "mlir_file", .kind = MICA_OPT_STRING, .metavar = "MLIR", .required = true, .dest = &s.mlir,
          .help = "module of the top dialect, as model_transform writes it"},
-        {.name = "--dataset", .kind = MICA_OPT_STRING, .metavar = "DIR", .dest = &s.dataset,
-         .help = "folder of jpg, png, npy or npz samples, taken in the order of their names"},
-        {.name = "--data_list", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.data_list,
-         .help = "text file with one sample per line, files of several inputs joined by commas, relative to the list"},
+        TOOL_SAMPLE_ROWS(s.dataset, s.data_list),
         {.name = "--input_num", .kind = MICA_OPT_INT, .default_text = "10", .dest = &s.input_num,
          .help = "samples for the thresholds of the methods; 0: all"},
         {.name = "--calibration_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .required = true, .dest = &s.table,

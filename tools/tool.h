@@ -33,6 +33,13 @@ int tool_failed(const char *program, const mica_error *err);
  * MICA_NUM_THREADS and --threads that cannot have an effect are errors, in every program. */
 bool tool_options(const mica_option_table *table, int argc, char **argv, int *out_exit);
 
+/* Option rows of commands that read samples: a folder or a list of them. */
+#define TOOL_SAMPLE_ROWS(folder, list)                                                                                \
+    {.name = "--dataset", .kind = MICA_OPT_STRING, .metavar = "DIR", .dest = &(folder),                                \
+     .help = "folder of jpg, png, npy or npz samples, taken in the order of their names"},                             \
+    {.name = "--data_list", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(list),                               \
+     .help = "text file with one sample per line, files of several inputs joined by commas, relative to the list"}
+
 /* A context with all dialects. */
 mica_context *tool_context(void);
 

@@ -42,6 +42,9 @@ static mica_status wait_for(const mica_post_process *post, pid_t pid, mica_error
         }
         nanosleep(&nap, NULL);
     }
+    if (done < 0) { /* somebody else took its end, so how it ended is not known */
+        return mica_fail(err, "--post_process %s: no exit status: %s", post->program, strerror(errno));
+    }
     if (WIFSIGNALED(state)) {
         return mica_fail(err, "--post_process %s was ended by signal %d", post->program, WTERMSIG(state));
     }
