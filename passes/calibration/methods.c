@@ -99,7 +99,9 @@ mica_range mica_range_pow2(const mica_histogram *h, mica_range range, int bits, 
     const double below = 0.5 * above;
     const double error_above = mica_density_error(&d, mica_symmetric_grid(d.is_signed, bits, above));
     const double error_below = mica_density_error(&d, mica_symmetric_grid(d.is_signed, bits, below));
-    const double t = whole || error_above <= error_below ? above : below;
+    const double largest = fmax(fabs((double)h->min), fabs((double)h->max));
+    const bool reaches = largest <= below * (levels + 1.0) / levels; /* the extremes lose a step at most */
+    const double t = (whole && !reaches) || error_above <= error_below ? above : below;
     return (mica_range){t, fmax(h->min, -t), fmin(h->max, t)};
 }
 

@@ -48,7 +48,7 @@ mica_range mica_method_run(const mica_method *method, const mica_histogram *h);
 mica_range mica_range_of(const mica_histogram *h, double threshold);
 
 /* The threshold of less error of the two whose steps are the powers of two around that of `range`; `whole`: the
- * larger one. It may lie beyond all values. */
+ * larger one, unless the extremes lie within one step of the smaller one. It may lie beyond all values. */
 mica_range mica_range_pow2(const mica_histogram *h, mica_range range, int bits, bool whole);
 
 /* Mean squared error of quantizing with the symmetric threshold t: signed 127 levels, unsigned 255

@@ -138,9 +138,10 @@ static mica_status lower_int8(mica_lowering *l, const mica_op *op, const char *n
     mica_value *bias_value = mica_op_present(op, 2);
     const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;
     const mica_type in = mica_type_element(input->type);
+    const double offset = mica_lower_tie_offset(l, op);
     for (int64_t c = 0; c < w.channels; ++c) {
-        MICA_TRY(quantize_channel(l, op, &order, filter->data, bias != NULL ? bias[c] : 0.0, in, out,
-                                  c, &w));
+        const double b = (bias != NULL ? (double)bias[c] : 0.0) + offset;
+        MICA_TRY(quantize_channel(l, op, &order, filter->data, b, in, out, c, &w));
     }
     /* A grouped deconvolution shares axis 1 between groups, so its type names no axis scales. */
     emit_int8(l, op, name, input, &w, is_deconv ? 1 : 0, filter->rank, filter->dims, out);

@@ -61,7 +61,7 @@ static bool vanishes(mica_lowering *l, const mica_op *op, mica_type out) {
 
 /* True when every user runs in float anyway: computing this op in float too saves the casts on both
  * sides and an 8-bit rounding (residual sums before a layer norm, masks before a softmax). */
-static bool feeds_only_float(const mica_op *op) {
+bool mica_lower_sum_is_float(const mica_op *op) {
     const mica_use *use = op->results[0].first_use;
     for (; use != NULL; use = use->next) {
         mica_lower_fn *hook = mica_lower_hook(use->user);
@@ -84,7 +84,7 @@ mica_status mica_lower_add(mica_lowering *l, const mica_op *op, mica_mode mode) 
     if (lone != NULL) {
         return mica_lower_lut(l, op, lone);
     }
-    if (feeds_only_float(op)) {
+    if (mica_lower_sum_is_float(op)) {
         return mica_lower_fallback(l, op, "all its users run in float");
     }
     mica_value *operands[2];
@@ -118,7 +118,7 @@ mica_status mica_lower_mul(mica_lowering *l, const mica_op *op, mica_mode mode) 
     if (lone != NULL) {
         return mica_lower_lut(l, op, lone);
     }
-    if (feeds_only_float(op)) {
+    if (mica_lower_sum_is_float(op)) {
         return mica_lower_fallback(l, op, "all its users run in float");
     }
     mica_value *operands[2];

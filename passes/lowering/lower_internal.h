@@ -58,6 +58,10 @@ mica_type mica_lower_float_type(const mica_lowering *l, mica_mode mode);
 mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top);
 /* Scale of weights of that largest magnitude, as the options want it [weight-per-channel, scale-pow2]. */
 double mica_lower_weight_scale(const mica_lowering *l, double absmax, double bias, double scale_in);
+/* What the bias of `op` takes so that the sum behind it keeps its mean [add-ties]; mostly 0. */
+double mica_lower_tie_offset(mica_lowering *l, const mica_op *op);
+/* True for a sum that all users read in float: it runs in float too. */
+bool mica_lower_sum_is_float(const mica_op *op);
 /* Quantized type from a scale and zero point. */
 mica_type mica_lower_uniform(const mica_lowering *l, mrt_dtype dtype, double scale, int32_t zero);
 /* True for f32 or calibrated elements: data that may be quantized. */

@@ -82,14 +82,15 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
     mica_value *bias_value = mica_op_present(op, 2);
     const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;
     const int64_t bias_count = bias != NULL ? mica_ndarray_count(mica_weight_data(bias_value)) : 0;
+    const double offset = mica_type_is_quant(out) ? mica_lower_tie_offset(l, op) : 0.0;
     find_absmax(&at, source, absmax);
     for (int64_t n = 0; n < at.n; ++n) {
-        const double b = bias_count == 0 ? 0.0 : bias[bias_count == 1 ? 0 : n];
+        const double b = (bias_count == 0 ? 0.0 : (double)bias[bias_count == 1 ? 0 : n]) + offset;
         scales[n] = mica_lower_weight_scale(l, absmax[n], b, mica_lower_scale_of(in));
     }
     quantize_columns(&at, source, scales, q, sums);
     for (int64_t n = 0; n < at.n; ++n) {
-        const double b = bias_count == 0 ? 0.0 : bias[bias_count == 1 ? 0 : n];
+        const double b = (bias_count == 0 ? 0.0 : (double)bias[bias_count == 1 ? 0 : n]) + offset;
         bias_q[n] = mrt_bias_fold(b, mica_lower_scale_of(in), scales[n], mica_lower_zero_of(in), sums[n]);
     }
     const mica_type type = mica_type_uniform_axis(

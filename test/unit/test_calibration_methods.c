@@ -150,6 +150,30 @@ START_TEST(max_clips_nothing) {
 }
 END_TEST
 
+/* Of the two powers of two the one of less error; at borders of the network the one that reaches the extremes, where
+ * one step less is enough: pixels from -127 to 128. */
+START_TEST(powers_of_two) {
+    enum { N = 4096 };
+    static const struct { float low, high; bool whole; double expected; } all[] = {
+        {-127.0f, 128.0f, true, 127.0}, {-127.0f, 129.0f, true, 254.0}, {-127.0f, 129.0f, false, 127.0},
+        {-127.0f, 200.0f, false, 254.0}, {0.0f, 255.5f, true, 255.0}, {0.0f, 6.0f, false, 255.0 / 32.0}};
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; ++i) {
+        float x[N];
+        for (int k = 0; k < N; ++k) {
+            x[k] = all[i].low + (all[i].high - all[i].low) * (float)k / (N - 1);
+        }
+        mica_histogram *h = malloc(sizeof *h);
+        mica_histogram_scratch *scratch = mica_histogram_scratch_create();
+        mica_histogram_init(h);
+        mica_histogram_add(h, x, N, scratch, NULL);
+        const mica_range range = mica_range_pow2(h, by("max", h), 8, all[i].whole);
+        ck_assert_msg(fabs(range.threshold - all[i].expected) < 1e-6, "case %zu: %g", i, range.threshold);
+        mica_histogram_scratch_destroy(scratch);
+        free(h);
+    }
+}
+END_TEST
+
 START_TEST(percentile_follows_sorting) {
     enum { N = 200000 };
     float *x = samples(REF_HEAVY, 1.0f, 3, N);
@@ -226,6 +250,7 @@ int main(void) {
     tcase_add_loop_test(tcase, error_of_the_histogram, 0, REF_SHAPES);
     tcase_add_loop_test(tcase, promises_of_all_methods, 0, REF_SHAPES);
     tcase_add_test(tcase, max_clips_nothing);
+    tcase_add_test(tcase, powers_of_two);
     tcase_add_test(tcase, percentile_follows_sorting);
     tcase_add_test(tcase, kl_clips_outliers_only);
     tcase_add_test(tcase, kl_of_few_bins);

@@ -304,6 +304,75 @@ START_TEST(impossible_range) {
 }
 END_TEST
 
+/* --- sums of powers of two [add-ties] -------------------------------------------------------------- */
+
+#define TIE_IN "x = Input 4x4x16x16\n"
+#define TIE_WEIGHTS "=0.4137,-0.3651,0.2873,0.4391,0.3319,0.4177,-0.4523,0.2391,-0.3787,0.3083,0.4611,-0.3429,0.4057,0.3541,0.2719,-0.4283"
+#define TIE_CONV "Conv(x, w:4x4x1x1" TIE_WEIGHTS ", b:4=0.031,-0.123,0.277,0.019) {kernel_shape = array<i64: 1, 1>"
+
+/* Exponents of the steps of x, z and their sum y; what the sum is off in the mean, in its steps. */
+static const struct {
+    int x, z, y;
+    double bias;
+    const char *text;
+} tie_cases[] = {
+    {-5, -5, -4, 0.0, TIE_IN "z = " TIE_CONV "}\ny = Add(x, z)\nreturn y\n"},
+    {-5, -4, -3, 0.0, TIE_IN "z = " TIE_CONV "}\ny = Add(z, x)\nreturn y\n"},
+    {-5, -3, -4, 0.0, TIE_IN "z = " TIE_CONV "}\ny = Add(z, x) {do_relu = true}\nreturn y\n"},
+    {-4, -4, -4, 0.0, TIE_IN "z = " TIE_CONV "}\ny = Add(x, z)\nreturn y\n"},
+    {-5, -5, -4, 0.0, TIE_IN "c = Relu(x)\nz = " TIE_CONV "}\ny = Add(c, z)\nreturn y\n"},
+    {-5, -5, -4, 0.0, TIE_IN "v = " TIE_CONV "}\nz = " TIE_CONV "}\ny = Add(v, z)\nreturn y\n"},
+    {-5, -5, -4, 0.0, "x = Input 256x4\nz = MatMul(x, w:4x4" TIE_WEIGHTS ", _)\ny = Add(x, z)\nreturn y\n"},
+    /* no bias that could take it, or one that others would see */
+    {-5, -5, -4, 0.25, TIE_IN "z = Input 4x4x16x16\ny = Add(x, z)\nreturn y\n"},
+    {-5, -5, -4, 0.25, TIE_IN "z = " TIE_CONV "}\ny = Add(x, z)\nreturn y z\n"},
+};
+
+static void set_step(graph *g, mica_cali_table *table, const char *name, int exponent) {
+    const double threshold = 127.0 * exp2(exponent);
+    if (graph_find(g, name) != NULL) {
+        mica_cali_table_set(table, name, threshold, -threshold, threshold);
+    }
+}
+
+START_TEST(ties_of_sums) {
+    graph g;
+    graph_begin(&g, 5, tie_cases[_i].text);
+    graph_calibrate(&g, false, NULL);
+    mica_cali_table *table = mica_cali_table_create();
+    mica_error err = {0};
+    set_step(&g, table, "x", tie_cases[_i].x);
+    set_step(&g, table, "c", tie_cases[_i].x);
+    set_step(&g, table, "v", tie_cases[_i].z);
+    set_step(&g, table, "z", tie_cases[_i].z);
+    set_step(&g, table, "y", tie_cases[_i].y);
+    ck_assert(mica_import_calibration(g.module, table, false, &err) == MICA_OK);
+    lowered l = {0};
+    const mica_lowering_options options = {.processor = mica_processor_find("cpu"), .mode = MICA_MODE_INT8, .pow2 = true};
+    ck_assert_msg(mica_lower_module(g.module, &options, &l.tpu, &l.report) == MICA_OK, "%s", g.diags);
+    ck_assert(is_integer_op(lowered_op(&l, "y")));
+    double error = 0.0;
+    double count = 0.0;
+    for (uint64_t seed = 1; seed <= 4; ++seed) {
+        graph_run a = graph_execute(&g, g.module, seed, false);
+        graph_run b = graph_execute(&g, l.tpu, seed, false);
+        const float *want = graph_output(&a, 0)->data;
+        const float *got = graph_output(&b, 0)->data;
+        for (int64_t i = 0; i < mrt_shape_count(&graph_output(&a, 0)->shape); ++i) {
+            error += want[i] > 0.0f && want[i] < 3.0f ? (double)got[i] - (double)want[i] : 0.0;
+            count += want[i] > 0.0f && want[i] < 3.0f;
+        }
+        graph_run_end(&a);
+        graph_run_end(&b);
+    }
+    const double bias = error / count / exp2(tie_cases[_i].y);
+    ck_assert_msg(fabs(bias - tie_cases[_i].bias) < 0.04, "case %d: %.3f steps, not %.3f", _i, bias, tie_cases[_i].bias);
+    mica_cali_table_destroy(table);
+    lowered_end(&l);
+    graph_end(&g);
+}
+END_TEST
+
 /* --- borders and addresses ---------------------------------------------------------------------- */
 
 START_TEST(integer_borders) {
@@ -408,6 +477,7 @@ int main(void) {
     tcase_add_loop_test(tcase, w8a8, 0, 14);
     tcase_add_loop_test(tcase, float_modes, 0, MICA_COUNT(cases));
     tcase_add_loop_test(tcase, bundle_is_bit_true, 0, MICA_COUNT(cases));
+    tcase_add_loop_test(tcase, ties_of_sums, 0, (int)MICA_COUNT(tie_cases));
     const TTest *const tests[] = {casts_are_shared, quantize_table, names_of_fused_ops, uncalibrated,
                                   impossible_range, integer_borders, border_lists, addresses};
     for (size_t i = 0; i < MICA_COUNT(tests); ++i) {
