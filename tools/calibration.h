@@ -12,9 +12,9 @@ typedef struct calibration_settings {
     const char *mlir, *dataset, *data_list, *method, *table, *json;
     double mmse_range, outlier_factor;
     const char *processor, *recovered, *cache, *rules, *import_scales, *export_scales, *quantize_mode, *doctor;
-    const char *benchmark, *sample_counts, *tune_list, *recover_mode, *scale;
-    int64_t input_num, threads, finetune_level, tune_num;
-    bool processor_given, method_given, benchmark_given; /* else they have their defaults */
+    const char *benchmark, *sample_counts, *tune_list, *recover_mode, *scale, *bias_mode;
+    int64_t input_num, threads, finetune_level, tune_num, bias_samples;
+    bool processor_given, method_given, benchmark_given, bias_mode_given, bias_samples_given; /* else they have their defaults */
     bool quiet, correct, equalize, smooth, asymmetric, resume, per_channel;
     calibration_search_settings *search;
 } calibration_settings;

@@ -37,6 +37,21 @@ static mica_status read_paths(calibration_job *job, mica_error *err) {
     return tool_check_output(job->recovered_weights, err);
 }
 
+static mica_status read_bias(const calibration_settings *s, mica_recovery_options *options, mica_error *err) {
+    const char *idle = s->bias_mode_given ? "--bc_mode" : s->bias_samples_given ? "--bc_inference_num" : NULL;
+    if (!s->correct && idle != NULL) {
+        return mica_fail(err, "%s has no effect without --bc", idle);
+    }
+    if (s->bias_samples < 1) {
+        return mica_fail(err, "--bc_inference_num %lld: expected 1 or more", (long long)s->bias_samples);
+    }
+    options->bias_samples = (size_t)s->bias_samples;
+    options->bias_mode = strcmp(s->bias_mode, "analytic") == 0   ? MICA_BIAS_ANALYTIC
+                         : strcmp(s->bias_mode, "parallel") == 0 ? MICA_BIAS_PARALLEL
+                                                                 : MICA_BIAS_SEQUENTIAL;
+    return MICA_OK;
+}
+
 mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
     const calibration_settings *s = job->settings;
     job->recovery = (mica_recovery_options){.processor = job->processor, .method = &job->method,
@@ -48,6 +63,7 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
                          (long long)s->finetune_level);
     }
     job->recovers = wanted_steps(s, &job->recovery);
+    MICA_TRY(read_bias(s, &job->recovery, err));
     if (!job->recovers) {
         const bool measures = job->searches || job->thresholds || s->search->explain != NULL;
         const bool other_mode = job->recovery.mode != MICA_MODE_INT8;
@@ -67,20 +83,24 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
     return read_paths(job, err);
 }
 
-static void print_recovery(const mica_recovery_report *report) {
+static void print_recovery(const mica_recovery_report *report, size_t ranges) {
     printf("recovery: learned from %zu samples, checked on %zu others\n", report->trained, report->held_back);
     for (size_t i = 0; i < report->count; ++i) {
         const mica_recovery_row *row = &report->rows[i];
         printf("  %-20s %4zu ops  %6.2f -> %6.2f dB  %s (%.1f s)\n", row->name, row->changed, row->before,
                row->after, row->kept ? "kept" : row->changed > 0 ? "undone" : "nothing to do", row->seconds);
+        if (row->kept && row->measured + row->taken > 0) {
+            printf("  %-20s %zu of %zu ranges measured again and %zu given ones taken along: their channels were scaled\n",
+                   "", row->measured, ranges, row->taken);
+        }
     }
 }
 
 mica_status calibration_recover(calibration_job *job, mica_error *err) {
     job->recovery.settings = job->choices;
     mica_recovery_report report;
-    MICA_TRY(mica_recover(job->module, job->dataset, &job->recovery, &job->table, &report, err));
-    print_recovery(&report);
+    MICA_TRY(mica_recover(job->module, job->dataset, &job->recovery, &job->statistics, &job->table, &report, err));
+    print_recovery(&report, job->statistics.count);
     MICA_TRY(tool_save_module(job->module, job->recovered, job->recovered_weights, NULL, err));
     printf("wrote %s; give it to model_deploy together with the table\n", job->recovered);
     return MICA_OK;

@@ -37,8 +37,8 @@ static mica_status work(calibration_job *job, mica_error *err) {
     job->method_text = job->settings->method;
     job->table_samples = job->statistics.samples;
     MICA_TRY(job->thresholds ? calibration_search_threshold(job, err) : MICA_OK);
-    MICA_TRY(job->settings->tune_num > 0 ? calibration_tune(job, err) : MICA_OK);
     MICA_TRY(job->recovers ? calibration_recover(job, err) : MICA_OK);
+    MICA_TRY(job->settings->tune_num > 0 ? calibration_tune(job, err) : MICA_OK);
     calibration_part_asymmetric(job, job->table);
     MICA_TRY(calibration_write(job, err));
     MICA_TRY(calibration_patterns(job, err));
@@ -50,6 +50,8 @@ static mica_status run(void *given, const mica_option_table *options, mica_conte
     calibration_search_given(options, s->search);
     s->method_given = mica_option_given(options, "--cali_method");
     s->benchmark_given = mica_option_given(options, "--benchmark_method");
+    s->bias_mode_given = mica_option_given(options, "--bc_mode");
+    s->bias_samples_given = mica_option_given(options, "--bc_inference_num");
     s->processor_given = mica_option_given(options, "--processor");
     calibration_job job = {.settings = s, .arena = mica_context_arena(context), .threads = tool_threads(s->threads)};
     MICA_TRY(read_options(&job, err));
@@ -113,6 +115,11 @@ int main(int argc, char **argv) {
          .help = "recovery: 1: weights rounded for the least output error of each layer"},
         {.name = "--bc", .kind = MICA_OPT_FLAG, .dest = &s.correct,
          .help = "recovery: means of quantized layers made those of float ones (bias correction)"},
+        {.name = "--bc_mode", .kind = MICA_OPT_CHOICE, .choices = "analytic,parallel,sequential", .default_text = "sequential",
+         .dest = &s.bias_mode,
+         .help = "bias correction from the rounding of the weights, from one run for all layers at once, or layer after layer"},
+        {.name = "--bc_inference_num", .kind = MICA_OPT_INT, .default_text = "30", .dest = &s.bias_samples,
+         .help = "samples that bias correction learns from"},
         {.name = "--recover_mode", .kind = MICA_OPT_CHOICE, .choices = "INT8,W8A8", .default_text = "INT8",
          .dest = &s.recover_mode, .help = "model_deploy --quantize that recovery is for"},
         {.name = "--processor", .kind = MICA_OPT_STRING, .default_text = "bm1684x", .dest = &s.processor,

@@ -54,6 +54,11 @@ static bool is_observed(const mrt_plan *plan, int32_t id) {
            t->info.name[0] != '\0';
 }
 
+static bool is_counted(const pass *p, int32_t id) {
+    return is_observed(p->plan, id) &&
+           (p->options->again == NULL || mica_map_has(p->options->again, p->plan->tensors[id].info.name));
+}
+
 /* An alias has the bytes of its root, which was counted already. */
 static void observe(void *user, int32_t id, const mrt_tensor *tensor) {
     lane *l = user;
@@ -104,13 +109,13 @@ static void make_slots(pass *p, mica_statistics *out) {
     const mrt_plan *plan = p->plan;
     size_t count = 0;
     for (int32_t id = 0; id < plan->n_tensors; ++id) {
-        count += is_observed(plan, id);
+        count += is_counted(p, id);
     }
     out->tensors = mica_alloc((count + 1) * sizeof *out->tensors);
     p->slots = mica_alloc(((size_t)plan->n_tensors + 1) * sizeof *p->slots);
     for (int32_t id = 0; id < plan->n_tensors; ++id) {
         p->slots[id] = -1;
-        if (!is_observed(plan, id)) {
+        if (!is_counted(p, id)) {
             continue;
         }
         const mrt_plan_tensor *t = &plan->tensors[id];
@@ -328,6 +333,28 @@ static mica_status run_pass(const mrt_plan *plan, const mica_dataset *dataset,
     return status;
 }
 
+/* Puts what was counted among the statistics known before, in execution order. */
+static void add_known(const mrt_plan *plan, const mica_statistics *known, mica_statistics *out) {
+    mica_map *by_name = mica_map_create();
+    for (size_t i = 0; i < known->count + out->count; ++i) {
+        mica_tensor_statistics *t = i < known->count ? &known->tensors[i] : &out->tensors[i - known->count];
+        mica_map_set(by_name, t->name, t);
+    }
+    mica_tensor_statistics *all = mica_alloc(((size_t)plan->n_tensors + 1) * sizeof *all);
+    size_t count = 0;
+    for (int32_t id = 0; id < plan->n_tensors; ++id) {
+        const char *name = plan->tensors[id].info.name;
+        const mica_tensor_statistics *t = is_observed(plan, id) ? mica_map_get(by_name, name) : NULL;
+        if (t != NULL) {
+            all[count] = mica_tensor_copy(t);
+            all[count++].name = name;
+        }
+    }
+    mica_map_destroy(by_name);
+    mica_statistics_free(out);
+    *out = (mica_statistics){.tensors = all, .count = count, .samples = known->samples};
+}
+
 /* Behind a cut nothing is quantized: that part is not even run. */
 mica_status mica_calibration_plan(mica_module *module, mica_module **out_front, mrt_plan **out_plan) {
     mica_op *func = mica_module_func(module, "main");
@@ -350,6 +377,9 @@ mica_status mica_collect(mica_module *module, const mica_dataset *dataset,
     }
     const double start = mica_seconds();
     mica_status status = run_pass(plan, dataset, options, out, err);
+    if (status == MICA_OK && options->again != NULL) {
+        add_known(plan, options->known, out);
+    }
     out->arena_bytes = plan->arena_bytes;
     out->seconds = mica_seconds() - start;
     /* Names must outlive the plan: the module has them too. */

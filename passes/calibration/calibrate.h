@@ -8,6 +8,7 @@
 #include "passes/calibration/methods.h"
 #include "passes/calibration/settings.h"
 #include "runtime/mrt_plan.h"
+#include "utils/map.h"
 
 /* Moments of one channel. Sums are exact: they do not depend on the order of the samples. */
 typedef struct mica_channel {
@@ -47,6 +48,10 @@ typedef struct mica_collect_options {
     bool groups;      /* see MICA_GROUPED_TENSORS */
     size_t end;       /* sample after the last one to run; 0: all */
     const mica_statistics *begun; /* of the first samples: they are not run again; or NULL */
+    /* Statistics of all samples for an earlier form of the model, and names of the tensors that differ: only these
+     * are counted, the others are copied. Both or none. */
+    const mica_statistics *known;
+    const mica_map *again;
     /* Called after about so many seconds with the statistics so far; or NULL. */
     double checkpoint_seconds;
     mica_status (*checkpoint)(void *user, const mica_statistics *so_far, mica_error *err);
@@ -71,6 +76,7 @@ mica_status mica_calibration_plan(mica_module *module, mica_module **out_front, 
 
 /* A deep copy; names are borrowed. */
 mica_statistics mica_statistics_copy(const mica_statistics *from);
+mica_tensor_statistics mica_tensor_copy(const mica_tensor_statistics *from);
 /* Adds statistics of other samples of the same model: the result is that of all samples in one. Fails
  * when the tensors differ. */
 mica_status mica_statistics_merge(mica_statistics *to, const mica_statistics *from, mica_error *err);

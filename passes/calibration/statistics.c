@@ -23,14 +23,18 @@ static void *copy(const void *from, size_t bytes) {
     return to;
 }
 
+mica_tensor_statistics mica_tensor_copy(const mica_tensor_statistics *from) {
+    mica_tensor_statistics to = *from;
+    to.groups = copy(to.groups, MICA_SAMPLE_GROUPS * sizeof *to.groups);
+    to.channels = copy(to.channels, (size_t)to.n_channels * sizeof *to.channels);
+    return to;
+}
+
 mica_statistics mica_statistics_copy(const mica_statistics *from) {
     mica_statistics to = *from;
     to.tensors = mica_alloc((from->count + 1) * sizeof *to.tensors);
     for (size_t i = 0; i < from->count; ++i) {
-        mica_tensor_statistics *t = &to.tensors[i];
-        *t = from->tensors[i];
-        t->groups = copy(t->groups, MICA_SAMPLE_GROUPS * sizeof *t->groups);
-        t->channels = copy(t->channels, (size_t)t->n_channels * sizeof *t->channels);
+        to.tensors[i] = mica_tensor_copy(&from->tensors[i]);
     }
     return to;
 }

@@ -209,12 +209,14 @@ static double *choose(graph *g, int64_t root, bool asymmetric) {
     return s;
 }
 
-static void apply(graph *g, mica_module *module, int64_t root, const double *s, size_t *changed) {
+static void apply(graph *g, mica_module *module, const mica_recovery_job *job, int64_t root, const double *s,
+                  size_t *changed) {
     for (int64_t i = root; i < g->count; ++i) {
         const node *n = &g->nodes[i];
         if (root_of(g, i) != root) {
             continue;
         }
+        mica_moves_add(job, mica_value_name(n->value), &n->channels, s);
         if (n->maker != NULL) {
             mica_scale_rows(module, n->maker, s);
             *changed += 1;
@@ -241,7 +243,7 @@ mica_status mica_step_equalize(mica_module *module, const mica_recovery_job *job
     }
     for (int64_t i = 0; i < g.count; ++i) {
         if (factors[i] != NULL) {
-            apply(&g, module, i, factors[i], changed);
+            apply(&g, module, job, i, factors[i], changed);
         }
     }
     for (int64_t i = 0; i < g.count; ++i) {

@@ -49,4 +49,10 @@ void mica_scale_reader(mica_module *module, const mica_layer *layer, const doubl
 /* Divides row o of a layer's filter and its bias by s[o]. */
 void mica_scale_rows(mica_module *module, const mica_layer *layer, const double *s);
 
+/* Notes that the value of `channels`, now called `name`, was divided by s[c], channel by channel. [recovery-range]
+ * The range in the job's table is taken along: an end e goes to e * max_c(min(e, x_c) / s_c) / min(e, max_c x_c), x_c
+ * being the extreme value of channel c towards that end. So what was inside stays inside, what was clipped stays clipped as far
+ * as one range can do that, and room beyond the extremes keeps its ratio; with one factor for all it is e / s. */
+void mica_moves_add(const mica_recovery_job *job, const char *name, const mica_channels *channels, const double *s);
+
 #endif

@@ -4,6 +4,7 @@
 
 #include "passes/recovery/recovery.h"
 #include "runtime/mrt_exec.h"
+#include "utils/vec.h"
 
 /* A Conv of two spatial axes or a MatMul with a constant matrix. Row o has `per` weights; element k of
  * row o lies at o * row_step + k * step. */
@@ -33,9 +34,26 @@ void mica_layers_free(mica_layers *layers);
  * `with_squares` the products too. */
 mica_status mica_layers_moments(mica_module *module, mica_layers *layers, const mica_dataset *dataset,
                                 size_t samples, bool with_squares, int threads, bool quiet, mica_error *err);
+/* Sums only, of `count` samples spread evenly over [0, samples). */
+mica_status mica_layers_means(mica_module *module, mica_layers *layers, const mica_dataset *dataset, size_t samples,
+                              size_t count, int threads, bool quiet, mica_error *err);
+/* Sample i of `count` that are spread evenly over [0, samples). */
+size_t mica_spread_sample(size_t i, size_t count, size_t samples);
 
 /* Replaces the constant behind a value by `data` of the same shape. */
 void mica_set_constant(mica_module *module, const mica_value *value, const float *data);
+
+/* Adds delta[rows] to the bias of a layer of `module`, which gets one when it has none. Returns whether it
+ * changed. */
+bool mica_layer_add_bias(mica_module *module, const mica_layer *layer, const double *delta);
+
+/* A value whose channels a step has scaled. */
+typedef struct mica_moved {
+    const char *name, *origin; /* now and before; different when others keep the old value */
+    mica_range image;          /* the old range seen through the factors */
+} mica_moved;
+
+typedef MICA_VEC(mica_moved) mica_moves;
 
 /* What a step works with. */
 typedef struct mica_recovery_job {
@@ -43,6 +61,8 @@ typedef struct mica_recovery_job {
     const mica_dataset *dataset;
     const mica_cali_table *table;
     size_t trained; /* samples [0, trained) may be used */
+    mica_module *reference; /* the same function as the model had at first, before its weights were changed */
+    mica_moves *moves; /* steps that move ranges put here what they scaled */
     mica_layers *layers; /* of the module given to the step; with moments when asked for */
 } mica_recovery_job;
 

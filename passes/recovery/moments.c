@@ -169,8 +169,13 @@ static void connect(gather *g) {
     }
 }
 
-mica_status mica_layers_moments(mica_module *module, mica_layers *layers, const mica_dataset *dataset,
-                                size_t samples, bool with_squares, int threads, bool quiet, mica_error *err) {
+size_t mica_spread_sample(size_t i, size_t count, size_t samples) {
+    return i * samples / count;
+}
+
+/* Samples [0, samples), `count` of them. */
+static mica_status collect(mica_module *module, mica_layers *layers, const mica_dataset *dataset, size_t samples,
+                           size_t count, bool with_squares, int threads, bool quiet, mica_error *err) {
     const mica_recovery_options options = {.threads = threads};
     mica_runner *runner = mica_runner_open(module, NULL, &options, err);
     if (runner == NULL) {
@@ -196,11 +201,11 @@ mica_status mica_layers_moments(mica_module *module, mica_layers *layers, const 
     g.rows = mica_alloc((size_t)(POSITIONS * widest) * sizeof *g.rows);
     connect(&g);
     mica_progress progress;
-    mica_progress_begin(&progress, "moments", "samples", (int64_t)samples);
+    mica_progress_begin(&progress, "moments", "samples", (int64_t)count);
     progress.quiet = progress.quiet || quiet;
     mica_status status = MICA_OK;
-    for (g.sample = 0; g.sample < samples && status == MICA_OK; ++g.sample) {
-        status = mica_runner_run(runner, dataset, g.sample, observe, &g, err);
+    for (g.sample = 0; g.sample < count && status == MICA_OK; ++g.sample) {
+        status = mica_runner_run(runner, dataset, mica_spread_sample(g.sample, count, samples), observe, &g, err);
         mica_progress_step(&progress, 1);
     }
     mica_progress_end(&progress);
@@ -209,4 +214,14 @@ mica_status mica_layers_moments(mica_module *module, mica_layers *layers, const 
     mica_free(g.rows);
     mica_runner_close(runner);
     return status;
+}
+
+mica_status mica_layers_moments(mica_module *module, mica_layers *layers, const mica_dataset *dataset,
+                                size_t samples, bool with_squares, int threads, bool quiet, mica_error *err) {
+    return collect(module, layers, dataset, samples, samples, with_squares, threads, quiet, err);
+}
+
+mica_status mica_layers_means(mica_module *module, mica_layers *layers, const mica_dataset *dataset, size_t samples,
+                              size_t count, int threads, bool quiet, mica_error *err) {
+    return collect(module, layers, dataset, samples, count, false, threads, quiet, err);
 }

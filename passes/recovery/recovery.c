@@ -6,7 +6,7 @@
 
 #include "ir/builder.h"
 #include "ir/weights.h"
-#include "passes/recovery/layers.h"
+#include "passes/recovery/ranges.h"
 #include "utils/arena.h"
 #include "utils/progress.h"
 
@@ -74,43 +74,43 @@ static mica_status quality(mica_runner *want, mica_module *module, const mica_ca
     return status;
 }
 
-static mica_status new_table(mica_module *module, const mica_dataset *dataset,
-                             const mica_recovery_options *options, mica_cali_table **out, mica_error *err) {
-    mica_statistics statistics = {0};
-    MICA_TRY(mica_collect_statistics(module, dataset, options->threads, true, &statistics, err));
-    *out = mica_make_table_by(&statistics, options->method, options->settings, options->threads);
-    mica_statistics_free(&statistics);
-    return MICA_OK;
-}
-
 typedef struct state {
     mica_module *module;
     const mica_dataset *dataset;
     const mica_recovery_options *options;
+    mica_statistics *statistics;
     mica_cali_table **table;
     mica_runner *want;
+    mica_module *reference; /* the float function in the shape of the module */
     size_t trained;
     double db;
 } state;
 
-/* Lets the step change `copy`; *fresh: the table of the copy when ranges moved. */
-static mica_status apply(const state *s, const step_row *step, mica_module *copy, mica_cali_table **fresh,
-                         size_t *changed, mica_error *err) {
+/* What a step did to a copy of the module. */
+typedef struct trial {
+    mica_module *copy;
+    mica_moves moves;
+    mica_ranges ranges; /* table NULL: as before */
+} trial;
+
+static mica_status apply(const state *s, const step_row *step, trial *t, size_t *changed, mica_error *err) {
     mica_layers layers = {0};
-    mica_layers_find(copy, &layers);
+    mica_layers_find(t->copy, &layers);
     mica_status status = MICA_OK;
     if (step->moments > 0) {
-        status = mica_layers_moments(copy, &layers, s->dataset, s->trained, step->moments > 1,
+        status = mica_layers_moments(t->copy, &layers, s->dataset, s->trained, step->moments > 1,
                                      s->options->threads, s->options->quiet, err);
     }
     const mica_recovery_job job = {.options = s->options, .dataset = s->dataset, .table = *s->table,
-                                   .trained = s->trained, .layers = &layers};
+                                   .trained = s->trained, .layers = &layers, .reference = s->reference,
+                                   .moves = &t->moves};
     if (status == MICA_OK) {
-        status = step->fn(copy, &job, changed, err);
+        status = step->fn(t->copy, &job, changed, err);
     }
     mica_layers_free(&layers);
-    if (status == MICA_OK && step->moves_ranges && *changed > 0) {
-        status = new_table(copy, s->dataset, s->options, fresh, err);
+    if (status == MICA_OK && t->moves.len > 0) {
+        status = mica_ranges_again(t->copy, s->dataset, s->options, &t->moves, s->statistics, *s->table, &t->ranges,
+                                   err);
     }
     return status;
 }
@@ -119,41 +119,53 @@ static void release_module(void *module) {
     mica_module_destroy(module);
 }
 
+/* The copy becomes the module. */
+static void keep(state *s, const step_row *step, trial *t) {
+    mica_module_swap(s->module, t->copy);
+    mica_weights_keep(s->module->weights, t->copy, release_module); /* dataset and statistics name its tensors */
+    t->copy = NULL;
+    if (t->ranges.table != NULL) {
+        mica_ranges_settle(s->options, &t->moves);
+        const mica_ranges old = {.statistics = *s->statistics, .table = *s->table};
+        *s->statistics = t->ranges.statistics;
+        *s->table = t->ranges.table;
+        t->ranges.statistics = old.statistics;
+        t->ranges.table = old.table;
+    }
+    if (step->moves_ranges) {
+        mica_module_destroy(s->reference);
+        s->reference = mica_module_clone(s->module);
+    }
+}
+
 static mica_status run_step(state *s, const step_row *step, mica_recovery_row *row, mica_error *err) {
     const double start = mica_seconds();
-    mica_module *copy = mica_module_clone(s->module);
-    mica_cali_table *fresh = NULL;
+    trial t = {.copy = mica_module_clone(s->module)};
     *row = (mica_recovery_row){.name = step->name, .before = s->db, .after = s->db};
-    mica_status status = apply(s, step, copy, &fresh, &row->changed, err);
+    mica_status status = apply(s, step, &t, &row->changed, err);
     if (status == MICA_OK && row->changed > 0) {
-        status = quality(s->want, copy, fresh != NULL ? fresh : *s->table, s->dataset, s->options,
+        status = quality(s->want, t.copy, t.ranges.table != NULL ? t.ranges.table : *s->table, s->dataset, s->options,
                          s->trained, &row->after, err);
     }
+    row->measured = t.ranges.measured;
+    row->taken = t.ranges.taken;
     row->kept = status == MICA_OK && row->after > row->before;
     if (row->kept) {
         s->db = row->after;
-        mica_module_swap(s->module, copy);
-        mica_weights_keep(s->module->weights, copy, release_module); /* dataset and statistics name its tensors */
-        copy = NULL;
-        if (fresh != NULL) {
-            mica_cali_table_destroy(*s->table);
-            *s->table = fresh;
-            fresh = NULL;
-        }
+        keep(s, step, &t);
     }
-    if (fresh != NULL) {
-        mica_cali_table_destroy(fresh);
-    }
-    if (copy != NULL) {
-        mica_module_destroy(copy);
+    mica_ranges_free(&t.ranges);
+    mica_vec_free(&t.moves);
+    if (t.copy != NULL) {
+        mica_module_destroy(t.copy);
     }
     row->seconds = mica_seconds() - start;
     return status;
 }
 
 mica_status mica_recover(mica_module *module, const mica_dataset *dataset,
-                         const mica_recovery_options *options, mica_cali_table **table,
-                         mica_recovery_report *report, mica_error *err) {
+                         const mica_recovery_options *options, mica_statistics *statistics,
+                         mica_cali_table **table, mica_recovery_report *report, mica_error *err) {
     const size_t samples = mica_dataset_count(dataset);
     memset(report, 0, sizeof *report);
     if (samples < 2) {
@@ -161,8 +173,8 @@ mica_status mica_recover(mica_module *module, const mica_dataset *dataset,
     }
     report->held_back = samples >= 4 ? samples / 4 : 1;
     report->trained = samples - report->held_back;
-    state s = {.module = module, .dataset = dataset, .options = options, .table = table,
-               .trained = report->trained};
+    state s = {.module = module, .dataset = dataset, .options = options, .statistics = statistics,
+               .table = table, .trained = report->trained, .reference = mica_module_clone(module)};
     s.want = mica_runner_open(module, NULL, options, err);
     mica_status status = s.want != NULL ? quality(s.want, module, *table, dataset, options, s.trained,
                                                   &s.db, err)
@@ -173,5 +185,6 @@ mica_status mica_recover(mica_module *module, const mica_dataset *dataset,
         }
     }
     mica_runner_close(s.want);
+    mica_module_destroy(s.reference);
     return status;
 }

@@ -2,7 +2,7 @@
  *
  * Every step works on a copy. Samples that no step has seen (the last quarter) run through the float
  * model and through the quantized copy; the copy replaces the module only when its output error
- * falls. Steps that need no new ranges leave the table as it is. */
+ * falls. Ranges of values that a step has scaled are made again or taken along; all others stay. */
 #ifndef MICA_RECOVERY_H
 #define MICA_RECOVERY_H
 
@@ -10,13 +10,22 @@
 #include "passes/calibration/calibrate.h"
 #include "passes/calibration/dataset.h"
 
+/* How bias correction learns what to add. */
+typedef enum mica_bias_mode {
+    MICA_BIAS_ANALYTIC = 0, /* from the weights' rounding and the means of the inputs */
+    MICA_BIAS_PARALLEL,     /* from runs: what every layer does to its own quantized inputs */
+    MICA_BIAS_SEQUENTIAL,   /* from runs: layer after layer, those before it corrected */
+} mica_bias_mode;
+
 typedef struct mica_recovery_options {
     const mica_processor *processor;
     const mica_method *method; /* makes the table again when a step moves ranges */
-    const mica_settings *settings; /* of single tensors, for that table; or NULL */
+    mica_settings *settings; /* of single tensors, for that table; or NULL. They follow kept steps */
     mica_mode mode; /* MICA_MODE_INT8 or MICA_MODE_W8A8: what is measured */
     bool asymmetric, pow2;
     bool wanted[8]; /* per row of recovery.def */
+    mica_bias_mode bias_mode;
+    size_t bias_samples; /* that bias correction learns from, at most; 0: all that steps may learn from */
     int threads;
     bool quiet;
 } mica_recovery_options;
@@ -27,6 +36,7 @@ typedef struct mica_recovery_row {
     double before, after; /* SQNR of the outputs on held-back samples, dB */
     double seconds;
     size_t changed;       /* ops whose constants differ */
+    size_t measured, taken; /* ranges made again, and given ones taken along, because their channels were scaled */
     bool kept;
 } mica_recovery_row;
 
@@ -39,11 +49,11 @@ typedef struct mica_recovery_report {
 size_t mica_recovery_steps(void);
 const char *mica_recovery_name(size_t i);
 
-/* Runs the wanted steps over `module` (uncalibrated). *table, made by options->method from all
- * samples, is replaced when a kept step moves ranges. Needs at least two samples. The result does not
- * depend on the number of threads. */
+/* Runs the wanted steps over `module` (uncalibrated). *statistics and *table are those of all samples; when a kept step
+ * scales values, only what it scaled is measured again, once, and all other statistics and rows stay. Needs at
+ * least two samples. The result does not depend on the number of threads. */
 mica_status mica_recover(mica_module *module, const mica_dataset *dataset,
-                         const mica_recovery_options *options, mica_cali_table **table,
-                         mica_recovery_report *report, mica_error *err);
+                         const mica_recovery_options *options, mica_statistics *statistics,
+                         mica_cali_table **table, mica_recovery_report *report, mica_error *err);
 
 #endif

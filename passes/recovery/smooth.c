@@ -87,7 +87,7 @@ static mica_value *divided(mica_builder *builder, const mica_op *norm, uint32_t 
 }
 
 /* The normalization that the products read: new constants, and a copy when others read the old one. */
-static void rescale(mica_module *module, const target *t, const double *s) {
+static void rescale(mica_module *module, const mica_recovery_job *job, const target *t, const double *s) {
     mica_builder builder = mica_builder_before(module, t->norm);
     mica_op *op = t->norm;
     mica_value *operands[3] = {NULL};
@@ -103,6 +103,7 @@ static void rescale(mica_module *module, const target *t, const double *s) {
             mica_op_set_operand(t->readers[i].layer->op, 0, &op->results[0]);
         }
     }
+    mica_moves_add(job, mica_value_name(&op->results[0]), &t->channels, s);
     for (uint32_t i = 1; i < op->n_operands; ++i) {
         mica_op_set_operand(op, i, operands[i]);
     }
@@ -125,7 +126,7 @@ static void smooth(mica_module *module, const mica_recovery_job *job, target *t,
                                   .count = c->count, .asymmetric = job->options->asymmetric};
     double exponent = -1.0;
     if (mica_factors_search(&factors, s, &exponent) > 1.01) {
-        rescale(module, t, s);
+        rescale(module, job, t, s);
         *changed += 1;
     }
     mica_free(range);

@@ -70,7 +70,7 @@ static mica_status recover(mica_module *module, const char *step, int threads,
     mica_statistics statistics = {0};
     ck_assert(mica_collect_statistics(module, d, threads, true, &statistics, &err) == MICA_OK);
     mica_cali_table *table = mica_make_table(&statistics, options.method, threads);
-    const mica_status status = mica_recover(module, d, &options, &table, report, &err);
+    const mica_status status = mica_recover(module, d, &options, &statistics, &table, report, &err);
     mica_cali_table_destroy(table);
     mica_statistics_free(&statistics);
     mica_dataset_close(d);

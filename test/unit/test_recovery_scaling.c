@@ -139,7 +139,7 @@ static void recover(mica_module *module, const char *const *steps, int threads, 
     mica_statistics statistics = {0};
     ck_assert(mica_collect_statistics(module, d, threads, true, &statistics, &err) == MICA_OK);
     mica_cali_table *table = mica_make_table(&statistics, options.method, threads);
-    ck_assert_msg(mica_recover(module, d, &options, &table, report, &err) == MICA_OK, "%s", err.text);
+    ck_assert_msg(mica_recover(module, d, &options, &statistics, &table, report, &err) == MICA_OK, "%s", err.text);
     mica_cali_table_destroy(table);
     mica_statistics_free(&statistics);
     mica_dataset_close(d);
