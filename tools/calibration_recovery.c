@@ -14,7 +14,9 @@ static bool wanted_steps(const calibration_settings *s, mica_recovery_options *o
         options->wanted[i] = (s->equalize && strcmp(name, "channel_equalization") == 0) ||
                              (s->smooth && strcmp(name, "smooth_quant") == 0) ||
                              (s->correct && strcmp(name, "bias_correction") == 0) ||
-                             (s->finetune_level > 0 && strcmp(name, "weight_rounding") == 0);
+                             (s->finetune_level > 0 && strcmp(name, "weight_rounding") == 0) ||
+                             (s->finetune_level > 1 && strcmp(name, "prefix_rounding") == 0) ||
+                             (s->finetune_level > 2 && strcmp(name, "block_learning") == 0);
         any = any || options->wanted[i];
     }
     return any;
@@ -58,8 +60,8 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
                                             .asymmetric = s->asymmetric, .pow2 = job->method.settings.pow2, .threads = job->threads,
                                             .quiet = s->quiet};
     (void)mica_mode_find(s->recover_mode, &job->recovery.mode);
-    if (s->finetune_level < 0 || s->finetune_level > 1) {
-        return mica_fail(err, "--finetune_level %lld: expected 0 (off) or 1 (layer by layer)",
+    if (s->finetune_level < 0 || s->finetune_level > 3) {
+        return mica_fail(err, "--finetune_level %lld: expected 0 (off), 1 (layers), 2 (layers behind what is quantized) or 3 (blocks)",
                          (long long)s->finetune_level);
     }
     job->recovers = wanted_steps(s, &job->recovery);

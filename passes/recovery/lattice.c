@@ -101,6 +101,10 @@ static void finish_panel(double *m, int64_t n, int64_t first, int64_t last, doub
 }
 
 void mica_factor_make(mica_factor *f, const mica_layer *l, int64_t g, mrt_pool *pool) {
+    mica_factor_make_damped(f, l, g, DAMPING, pool);
+}
+
+void mica_factor_make_damped(mica_factor *f, const mica_layer *l, int64_t g, double relative, mrt_pool *pool) {
     const int64_t n = f->per;
     place *places = mica_alloc((size_t)n * sizeof *places);
     double mean = 0.0;
@@ -109,7 +113,7 @@ void mica_factor_make(mica_factor *f, const mica_layer *l, int64_t g, mrt_pool *
         mean += places[i].weight / (double)n;
     }
     qsort(places, (size_t)n, sizeof *places, by_weight);
-    const double damping = DAMPING * mean + 1e-12;
+    const double damping = relative * mean + 1e-12;
     for (int64_t i = 0; i < n; ++i) {
         f->order[i] = places[i].at;
         for (int64_t j = 0; j <= i; ++j) {

@@ -87,6 +87,11 @@ void mica_layers_find(mica_module *module, mica_layers *out) {
     }
 }
 
+bool mica_layer_is_own(const mica_layer *l) {
+    return mica_value_has_one_use(mica_op_operand(l->op, 1)) &&
+           (l->bias == NULL || mica_value_has_one_use(mica_op_present(l->op, 2)));
+}
+
 void mica_layers_free(mica_layers *layers) {
     for (size_t i = 0; i < layers->count; ++i) {
         mica_free(layers->list[i].squares);

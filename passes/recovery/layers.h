@@ -4,6 +4,7 @@
 
 #include "passes/recovery/recovery.h"
 #include "runtime/mrt_exec.h"
+#include "runtime/mrt_pool.h"
 #include "utils/vec.h"
 
 /* A Conv of two spatial axes or a MatMul with a constant matrix. Row o has `per` weights; element k of
@@ -40,6 +41,13 @@ mica_status mica_layers_means(mica_module *module, mica_layers *layers, const mi
 /* Sample i of `count` that are spread evenly over [0, samples). */
 size_t mica_spread_sample(size_t i, size_t count, size_t samples);
 
+/* The inputs of row `at` of a group, of one sample's input x; padding is 0. */
+void mica_layer_inputs(const mica_layer *layer, const float *x, int64_t group, int64_t at, float *row);
+/* How many rows a sample has. `elements` of its input. */
+int64_t mica_layer_positions(const mica_layer *layer, int64_t elements);
+/* False when a constant of the layer has other users too, which rounding for this one would spoil. */
+bool mica_layer_is_own(const mica_layer *layer);
+
 /* Replaces the constant behind a value by `data` of the same shape. */
 void mica_set_constant(mica_module *module, const mica_value *value, const float *data);
 
@@ -72,6 +80,9 @@ typedef mica_status mica_step_fn(mica_module *module, const mica_recovery_job *j
 #define STEP(name, fn, moments, ranges, summary) mica_step_fn fn;
 #include "passes/recovery/recovery.def"
 #undef STEP
+
+/* Rounds the rows of a layer against its moments and stores them, and the bias, in the module. */
+void mica_round_layer(mica_module *module, const mica_recovery_job *job, const mica_layer *l, mrt_pool *pool);
 
 /* Scale that the input of an op gets from the table; 0 without a row. */
 double mica_input_scale(const mica_recovery_job *job, const mica_value *value);

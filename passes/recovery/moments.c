@@ -50,15 +50,21 @@ typedef struct product {
     float *rows;    /* [n][per]; NULL: every group has its own */
 } product;
 
-static void fetch_row(const product *p, int64_t group, int64_t i, float *row) {
-    const mica_layer *l = p->layer;
-    /* Evenly spread, shifted from sample to sample. */
-    const int64_t at = (i * p->all / p->n + (int64_t)p->gather->sample * 7) % p->all;
+void mica_layer_inputs(const mica_layer *l, const float *x, int64_t group, int64_t at, float *row) {
     if (l->is_conv) {
-        conv_row(l, p->x, group, at, row);
+        conv_row(l, x, group, at, row);
     } else {
-        memcpy(row, p->x + at * l->per, (size_t)l->per * sizeof *row);
+        memcpy(row, x + at * l->per, (size_t)l->per * sizeof *row);
     }
+}
+
+int64_t mica_layer_positions(const mica_layer *l, int64_t elements) {
+    return l->is_conv ? l->out_dims[0] * l->out_dims[2] * l->out_dims[3] : elements / l->per;
+}
+
+static void fetch_row(const product *p, int64_t group, int64_t i, float *row) {
+    /* Evenly spread, shifted from sample to sample. */
+    mica_layer_inputs(p->layer, p->x, group, (i * p->all / p->n + (int64_t)p->gather->sample * 7) % p->all, row);
 }
 
 /* A group of few inputs, such as a channel of a depthwise convolution. */
@@ -134,8 +140,7 @@ static void add_wide(const product *whole, mrt_pool *pool) {
 }
 
 static void add_layer(gather *g, mica_layer *l, const mrt_tensor *tensor) {
-    const int64_t all = l->is_conv ? l->out_dims[0] * l->out_dims[2] * l->out_dims[3]
-                                   : mrt_shape_count(&tensor->shape) / l->per;
+    const int64_t all = mica_layer_positions(l, mrt_shape_count(&tensor->shape));
     product p = {.gather = g, .layer = l, .x = tensor->data, .all = all, .n = all < POSITIONS ? all : POSITIONS};
     if (l->groups > 1 && l->per <= SMALL) {
         mrt_parallel_for(g->pool, l->groups, add_group, &p);

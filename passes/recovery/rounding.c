@@ -128,8 +128,7 @@ static void round_group(void *context, int64_t g) {
     mica_lattice_free(&lattice);
 }
 
-static void round_layer(mica_module *module, const mica_recovery_job *job, const mica_layer *l,
-                        mrt_pool *pool) {
+void mica_round_layer(mica_module *module, const mica_recovery_job *job, const mica_layer *l, mrt_pool *pool) {
     const size_t n = (size_t)(l->rows * l->per);
     rounding work = {.layer = l, .job = job};
     work.filter = mica_alloc((n + 1) * sizeof *work.filter);
@@ -165,10 +164,8 @@ mica_status mica_step_round(mica_module *module, const mica_recovery_job *job, s
     progress.quiet = progress.quiet || job->options->quiet;
     for (size_t i = 0; i < job->layers->count; ++i) {
         const mica_layer *l = &job->layers->list[i];
-        /* A constant with several users is rounded for one of them only: left alone. */
-        if (l->count > 0 && mica_value_has_one_use(mica_op_operand(l->op, 1)) &&
-            (l->bias == NULL || mica_value_has_one_use(mica_op_present(l->op, 2)))) {
-            round_layer(module, job, l, pool);
+        if (l->count > 0 && mica_layer_is_own(l)) {
+            mica_round_layer(module, job, l, pool);
             *changed += 1;
         }
         mica_progress_step(&progress, 1);

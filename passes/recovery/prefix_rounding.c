@@ -1,0 +1,70 @@
+/* Level 2: layer after layer takes the weights that make up for the errors before it (target.c), rounded; so
+ * each sees what rounding those before it left. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dialects/top/top.h"
+#include "passes/recovery/cross.h"
+#include "utils/arena.h"
+#include "utils/progress.h"
+
+static mica_status one_layer(mica_prefix *p, const mica_layer *l, const mica_layer *from, size_t place,
+                             mica_error *err) {
+    mica_cross fit;
+    mica_cross check;
+    mica_cross_init(&fit, from);
+    mica_cross_init(&check, from);
+    mica_status status = mica_prefix_advance(p, place, err);
+    status = status == MICA_OK ? mica_cross_gather(p, place, from, &fit, &check, err) : status;
+    if (status == MICA_OK) {
+        float *filter = mica_alloc((size_t)(l->rows * l->per + 1) * sizeof *filter);
+        float *bias = l->bias != NULL ? mica_alloc((size_t)(l->rows + 1) * sizeof *bias) : NULL;
+        double part = 0.0;
+        mica_target_find(from, &fit, &check, p->pool, filter, bias, &part);
+        if (getenv("DBG")) { fprintf(stderr, "%zu %s part %.3f\n", place, mica_value_name(&l->op->results[0]), part); }
+        mica_layer best = *l;
+        best.filter = filter;
+        best.bias = bias;
+        best.squares = fit.squares;
+        best.sums = fit.sums;
+        best.count = fit.count;
+        mica_round_layer(p->work, p->job, &best, p->pool);
+        mica_free(filter);
+        mica_free(bias);
+    }
+    mica_cross_free(&fit);
+    mica_cross_free(&check);
+    return status;
+}
+
+static mica_layer *same_layer(mica_layers *layers, const mica_op *op) {
+    for (size_t i = 0; i < layers->count; ++i) {
+        if (strcmp(mica_value_name(&layers->list[i].op->results[0]), mica_value_name(&op->results[0])) == 0) {
+            return &layers->list[i];
+        }
+    }
+    return NULL;
+}
+
+mica_status mica_step_prefix(mica_module *module, const mica_recovery_job *job, size_t *changed, mica_error *err) {
+    mica_layers from = {0};
+    mica_prefix p;
+    mica_layers_find(job->reference, &from);
+    mica_progress progress;
+    mica_progress_begin(&progress, "prefix rounding", "layers", (int64_t)from.count);
+    progress.quiet = progress.quiet || job->options->quiet;
+    mica_status status = mica_prefix_open(&p, job->reference, module, job, err);
+    for (size_t i = 0; i < from.count && status == MICA_OK; ++i) {
+        mica_layer *l = same_layer(job->layers, from.list[i].op);
+        if (l != NULL && mica_layer_is_own(l) && mica_layer_is_own(&from.list[i])) {
+            status = one_layer(&p, l, &from.list[i], from.list[i].op->order, err);
+            *changed += 1;
+        }
+        mica_progress_step(&progress, 1);
+    }
+    mica_progress_end(&progress);
+    mica_prefix_close(&p);
+    mica_layers_free(&from);
+    return status;
+}
