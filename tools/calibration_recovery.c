@@ -60,8 +60,8 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
                                             .asymmetric = s->asymmetric, .pow2 = job->method.settings.pow2, .threads = job->threads,
                                             .quiet = s->quiet};
     (void)mica_mode_find(s->recover_mode, &job->recovery.mode);
-    if (s->finetune_level < 0 || s->finetune_level > 3) {
-        return mica_fail(err, "--finetune_level %lld: expected 0 (off), 1 (layers), 2 (layers behind what is quantized) or 3 (blocks)",
+    if (s->finetune_level < 0 || s->finetune_level > 2) {
+        return mica_fail(err, "--finetune_level %lld: expected 0 (off), 1 (layers by themselves) or 2 (layers behind what is quantized)",
                          (long long)s->finetune_level);
     }
     job->recovers = wanted_steps(s, &job->recovery);

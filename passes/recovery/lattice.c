@@ -101,10 +101,11 @@ static void finish_panel(double *m, int64_t n, int64_t first, int64_t last, doub
 }
 
 void mica_factor_make(mica_factor *f, const mica_layer *l, int64_t g, mrt_pool *pool) {
-    mica_factor_make_damped(f, l, g, DAMPING, pool);
+    mica_factor_make_damped(f, l, g, DAMPING, 0.0, pool);
 }
 
-void mica_factor_make_damped(mica_factor *f, const mica_layer *l, int64_t g, double relative, mrt_pool *pool) {
+void mica_factor_make_damped(mica_factor *f, const mica_layer *l, int64_t g, double relative, double own,
+                             mrt_pool *pool) {
     const int64_t n = f->per;
     place *places = mica_alloc((size_t)n * sizeof *places);
     double mean = 0.0;
@@ -117,8 +118,9 @@ void mica_factor_make_damped(mica_factor *f, const mica_layer *l, int64_t g, dou
     for (int64_t i = 0; i < n; ++i) {
         f->order[i] = places[i].at;
         for (int64_t j = 0; j <= i; ++j) {
-            f->m[i * n + j] = covariance(l, g, places[i].at, places[j].at) + (i == j ? damping : 0.0);
+            f->m[i * n + j] = covariance(l, g, places[i].at, places[j].at);
         }
+        f->m[i * n + i] += damping + own * fmax(places[i].weight, 0.0);
     }
     mica_free(places);
     for (int64_t last = n; last > 0; last -= PANEL) {

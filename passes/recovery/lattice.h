@@ -17,8 +17,9 @@ void mica_factor_init(mica_factor *f, int64_t per);
 void mica_factor_free(mica_factor *f);
 /* Of the moments of group g; with a pool the work is shared, the result is the same. */
 void mica_factor_make(mica_factor *f, const mica_layer *layer, int64_t g, mrt_pool *pool);
-/* With another damping: relative to the mean of the diagonal. */
-void mica_factor_make_damped(mica_factor *f, const mica_layer *layer, int64_t g, double relative, mrt_pool *pool);
+/* With another damping: `relative` to the mean of the diagonal, `own` to each element of it. */
+void mica_factor_make_damped(mica_factor *f, const mica_layer *layer, int64_t g, double relative, double own,
+                             mrt_pool *pool);
 
 enum { MICA_LATTICE_SCALES = 6, MICA_LATTICE_ROWS = 16 };
 

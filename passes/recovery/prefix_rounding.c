@@ -1,7 +1,5 @@
 /* Level 2: layer after layer takes the weights that make up for the errors before it (target.c), rounded; so
  * each sees what rounding those before it left. */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dialects/top/top.h"
@@ -22,7 +20,6 @@ static mica_status one_layer(mica_prefix *p, const mica_layer *l, const mica_lay
         float *bias = l->bias != NULL ? mica_alloc((size_t)(l->rows + 1) * sizeof *bias) : NULL;
         double part = 0.0;
         mica_target_find(from, &fit, &check, p->pool, filter, bias, &part);
-        if (getenv("DBG")) { fprintf(stderr, "%zu %s part %.3f\n", place, mica_value_name(&l->op->results[0]), part); }
         mica_layer best = *l;
         best.filter = filter;
         best.bias = bias;

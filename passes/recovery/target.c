@@ -10,8 +10,8 @@
 #include "runtime/mrt_params.h"
 #include "utils/arena.h"
 
-enum { TILE = 16, DAMPINGS = 3 };
-static const double DAMPING[DAMPINGS] = {0.003, 0.03, 0.3};
+enum { TILE = 16, PANEL = 48, DAMPINGS = 3 };
+static const double DAMPING[DAMPINGS] = {0.003, 0.03, 0.3}; /* relative to each input's own variance */
 
 /* Moments about the means of one group, as whole matrices. */
 typedef struct centred {
@@ -51,24 +51,53 @@ static void uncentre(centred *c) {
     mica_free(c->squares);
 }
 
-/* a (M' M)^-1 in place, M lower triangular; a in the order of the factor. */
-static void divide(const mica_factor *f, double *a) {
-    const int64_t n = f->per;
-    for (int64_t i = n - 1; i >= 0; --i) {
-        const double *row = f->m + i * n;
-        const double y = a[i] / row[i];
-        a[i] = y;
-        for (int64_t k = 0; k < i; ++k) {
-            a[k] -= y * row[k];
+/* a[k] -= the rest of a product of TILE columns, which `m` takes of `b`. */
+static void subtract_product(const float *m, int64_t n, bool trans, int64_t rows, int64_t depth, const float *b,
+                             float *a, float *scratch) {
+    if (rows == 0 || depth == 0) {
+        return;
+    }
+    const mrt_gemm gemm = {.order = MRT_ORDER_BLAS, .m = rows, .n = TILE, .k = depth, .a = m, .lda = n,
+                           .trans_a = trans, .b = b, .ldb = TILE, .c = scratch, .ldc = TILE};
+    mrt_gemm_f32(&gemm);
+    for (int64_t i = 0; i < rows * TILE; ++i) {
+        a[i] -= scratch[i];
+    }
+}
+
+static void scale_and_take(float *a, float diagonal, const float *row, int64_t first, int64_t last, float *y) {
+    for (int r = 0; r < TILE; ++r) {
+        y[r] /= diagonal;
+    }
+    for (int64_t k = first; k < last; ++k) {
+        for (int r = 0; r < TILE; ++r) {
+            a[k * TILE + r] -= y[r] * row[k];
         }
     }
-    for (int64_t i = 0; i < n; ++i) {
-        const double *row = f->m + i * n;
-        double sum = a[i];
-        for (int64_t k = 0; k < i; ++k) {
-            sum -= row[k] * a[k];
+}
+
+/* a (M' M)^-1 in place for TILE rows at once as columns, M lower triangular; by panels, what a panel takes from all
+ * others is one product. */
+static void divide(const float *m, int64_t n, float *a, float *scratch) {
+    for (int64_t last = n; last > 0; last -= PANEL) { /* y M = a */
+        const int64_t first = last > PANEL ? last - PANEL : 0;
+        for (int64_t i = last - 1; i >= first; --i) {
+            scale_and_take(a, m[i * n + i], m + i * n, first, i, a + i * TILE);
         }
-        a[i] = sum / row[i];
+        subtract_product(m + first * n, n, true, first, last - first, a + first * TILE, a, scratch);
+    }
+    for (int64_t first = 0; first < n; first += PANEL) { /* z M' = y */
+        const int64_t last = first + PANEL < n ? first + PANEL : n;
+        subtract_product(m + first * n, n, false, last - first, first, a, a + first * TILE, scratch);
+        for (int64_t i = first; i < last; ++i) {
+            float *z = a + i * TILE;
+            for (int64_t k = first; k < i; ++k) {
+                for (int r = 0; r < TILE; ++r) {
+                    z[r] -= m[i * n + k] * a[k * TILE + r];
+                }
+            }
+            scale_and_take(a, m[i * n + i], NULL, 0, 0, z);
+        }
     }
 }
 
@@ -89,17 +118,23 @@ static void load_rows(const mica_layer *l, int64_t first, int64_t rows, float *w
 
 /* z = a (C_xx + damping)^-1 */
 static void solve_rows(const mica_factor *f, const float *a, float *z, int64_t rows) {
-    double *row = mica_alloc((size_t)(f->per + 1) * sizeof *row);
-    for (int64_t o = 0; o < rows; ++o) {
+    float *lanes = mica_alloc((size_t)(2 * f->per * TILE + 1) * sizeof *lanes);
+    for (int64_t first = 0; first < rows; first += TILE) {
+        const int64_t n = rows - first < TILE ? rows - first : TILE;
+        memset(lanes, 0, (size_t)(f->per * TILE) * sizeof *lanes);
         for (int64_t i = 0; i < f->per; ++i) {
-            row[i] = (double)a[o * f->per + f->order[i]];
+            for (int64_t r = 0; r < n; ++r) {
+                lanes[i * TILE + r] = a[(first + r) * f->per + f->order[i]];
+            }
         }
-        divide(f, row);
+        divide(f->rows, f->per, lanes, lanes + f->per * TILE);
         for (int64_t i = 0; i < f->per; ++i) {
-            z[o * f->per + f->order[i]] = (float)row[i];
+            for (int64_t r = 0; r < n; ++r) {
+                z[(first + r) * f->per + f->order[i]] = lanes[i * TILE + r];
+            }
         }
     }
-    mica_free(row);
+    mica_free(lanes);
 }
 
 static double dot(const float *a, const float *b, int64_t n) {
@@ -165,7 +200,7 @@ static void make_factors(const solve *s, mica_factor *f, int64_t group, mrt_pool
     x.count = s->fit->count;
     for (int k = s->first_damping; k < s->last_damping; ++k) {
         mica_factor_init(&f[k], x.per);
-        mica_factor_make_damped(&f[k], &x, group, DAMPING[k], pool);
+        mica_factor_make_damped(&f[k], &x, group, 0.001 * DAMPING[k], DAMPING[k], pool);
     }
 }
 
