@@ -87,6 +87,7 @@ static mica_module *conv_net(void) {
 typedef struct work {
     mica_module *module;
     mica_dataset *dataset;
+    mica_statistics statistics;
     mica_cali_table *table;
     mica_recovery_options options;
     mica_recovery_job job;
@@ -99,10 +100,8 @@ static void open_work(work *w, mica_module *module, int threads) {
     ck_assert_msg(w->dataset != NULL, "%s", err.text);
     w->options = (mica_recovery_options){.processor = mica_processor_find("bm1684x"), .mode = MICA_MODE_INT8,
                                          .method = mica_method_find("max"), .threads = threads, .quiet = true};
-    mica_statistics statistics = {0};
-    ck_assert(mica_collect_statistics(module, w->dataset, threads, true, &statistics, &err) == MICA_OK);
-    w->table = mica_make_table(&statistics, w->options.method, threads);
-    mica_statistics_free(&statistics);
+    ck_assert(mica_collect_statistics(module, w->dataset, threads, true, &w->statistics, &err) == MICA_OK);
+    w->table = mica_make_table(&w->statistics, w->options.method, threads);
     mica_layers_find(module, &w->layers);
     w->job = (mica_recovery_job){.reference = module, .options = &w->options, .dataset = w->dataset, .table = w->table,
                                  .trained = mica_dataset_count(w->dataset), .layers = &w->layers};
@@ -111,6 +110,7 @@ static void open_work(work *w, mica_module *module, int threads) {
 static void close_work(work *w) {
     mica_layers_free(&w->layers);
     mica_cali_table_destroy(w->table);
+    mica_statistics_free(&w->statistics);
     mica_dataset_close(w->dataset);
 }
 
@@ -294,7 +294,7 @@ START_TEST(accurate_channel) {
             w.options.wanted[i] = strcmp(step, "weight_rounding") == 0 || strcmp(step, "prefix_rounding") == 0;
         }
         mica_recovery_report report;
-        ck_assert_msg(mica_recover(module, w.dataset, &w.options, &w.table, &report, &err) == MICA_OK, "%s", err.text);
+        ck_assert_msg(mica_recover(module, w.dataset, &w.options, &w.statistics, &w.table, &report, &err) == MICA_OK, "%s", err.text);
         ck_assert_uint_eq(report.count, 2);
         ck_assert_double_lt(report.rows[1].before, 16.0);
         ck_assert(report.rows[1].kept);
