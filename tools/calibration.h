@@ -15,7 +15,7 @@ typedef struct calibration_settings {
     const char *benchmark, *sample_counts, *tune_list, *recover_mode, *scale, *bias_mode;
     int64_t input_num, threads, finetune_level, tune_num, bias_samples;
     bool processor_given, method_given, benchmark_given, bias_mode_given, bias_samples_given; /* else they have their defaults */
-    bool quiet, correct, equalize, smooth, asymmetric, resume, per_channel;
+    bool quiet, correct, equalize, smooth, soften, asymmetric, resume, per_channel;
     calibration_search_settings *search;
 } calibration_settings;
 
@@ -67,6 +67,8 @@ mica_status calibration_read_threshold(calibration_job *job, mica_error *err);
 mica_status calibration_search_threshold(calibration_job *job, mica_error *err);
 /* Raises thresholds of the table where that helps the ops behind. */
 mica_status calibration_tune(calibration_job *job, mica_error *err);
+/* Fails when a step finds nothing in the model that it could act on. */
+mica_status calibration_check_recovery(const calibration_job *job, mica_error *err);
 /* Changes module and table, writes the changed module. */
 mica_status calibration_recover(calibration_job *job, mica_error *err);
 /* Writes --calibration_table and --json, prints the totals. */

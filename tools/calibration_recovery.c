@@ -13,6 +13,7 @@ static bool wanted_steps(const calibration_settings *s, mica_recovery_options *o
         const char *name = mica_recovery_name(i);
         options->wanted[i] = (s->equalize && strcmp(name, "channel_equalization") == 0) ||
                              (s->smooth && strcmp(name, "smooth_quant") == 0) ||
+                             (s->soften && strcmp(name, "softmax_correction") == 0) ||
                              (s->correct && strcmp(name, "bias_correction") == 0) ||
                              (s->finetune_level > 0 && strcmp(name, "weight_rounding") == 0) ||
                              (s->finetune_level > 1 && strcmp(name, "prefix_rounding") == 0) ||
@@ -75,7 +76,7 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
                            : s->processor_given && !measures && s->rules == NULL ? "--processor"
                                                                                  : NULL;
         return idle == NULL ? MICA_OK
-                            : mica_fail(err, "%s has no effect without --we, --sq, --finetune_level%s", idle,
+                            : mica_fail(err, "%s has no effect without --we, --sq, --smc, --finetune_level%s", idle,
                                         s->recovered != NULL || other_mode ? " or --bc"
                                                                            : ", --bc, --search or --explain");
     }
@@ -96,6 +97,12 @@ static void print_recovery(const mica_recovery_report *report, size_t ranges) {
                    "", row->measured, ranges, row->taken);
         }
     }
+}
+
+mica_status calibration_check_recovery(const calibration_job *job, mica_error *err) {
+    return job->settings->soften && !mica_has_softmax_to_correct(job->module)
+               ? mica_fail(err, "--smc: the model has no softmax whose product with other values goes to a constant matrix only")
+               : MICA_OK;
 }
 
 mica_status calibration_recover(calibration_job *job, mica_error *err) {

@@ -29,6 +29,7 @@ static mica_status read_options(calibration_job *job, mica_error *err) {
 }
 
 static mica_status work(calibration_job *job, mica_error *err) {
+    MICA_TRY(calibration_check_recovery(job, err));
     MICA_TRY(calibration_read_settings(job, err));
     MICA_TRY(calibration_doctor(job, err));
     MICA_TRY(calibration_collect(job, err));
@@ -110,6 +111,8 @@ int main(int argc, char **argv) {
          .help = "recovery: channels between convolutions brought to one size (weight equalization)"},
         {.name = "--sq", .kind = MICA_OPT_FLAG, .dest = &s.smooth,
          .help = "recovery: large channels of normalizations moved into the matrices behind them (SmoothQuant)"},
+        {.name = "--smc", .kind = MICA_OPT_FLAG, .dest = &s.soften,
+         .help = "recovery: matrices behind attention make up for quantized softmax rows that do not sum to 1 (softmax correction)"},
         {.name = "--finetune_level", .kind = MICA_OPT_INT, .metavar = "0|1|2", .default_text = "0",
          .dest = &s.finetune_level,
          .help = "recovery: 1: weights rounded for the least output error of each layer; 2: and made to take back the errors of the layers before; at most 512 MiB"},

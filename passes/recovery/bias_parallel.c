@@ -120,7 +120,7 @@ static void correct(mica_module *module, const mica_bias_parts *parts, size_t *c
 
 mica_status mica_bias_parallel(mica_module *module, const mica_recovery_job *job, mica_bias_parts *parts,
                                size_t *changed, mica_error *err) {
-    mica_runner *want = mica_runner_open(job->reference, NULL, job->options, err);
+    mica_runner *want = mica_runner_open(job->layerwise, NULL, job->options, err);
     mica_runner *got = want != NULL ? mica_runner_open(module, job->table, job->options, err) : NULL;
     mica_status status = got != NULL ? MICA_OK : MICA_FAIL;
     mrt_pool *pool = mrt_pool_create(job->options->threads);

@@ -69,7 +69,8 @@ typedef struct mica_recovery_job {
     const mica_dataset *dataset;
     const mica_cali_table *table;
     size_t trained; /* samples [0, trained) may be used */
-    mica_module *reference; /* the same function as the model had at first, before its weights were changed */
+    mica_module *reference; /* the function that the model had at first, in the shape of the module */
+    mica_module *layerwise; /* the module before its weights were rounded: what each layer should do */
     mica_moves *moves; /* steps that move ranges put here what they scaled */
     mica_layers *layers; /* of the module given to the step; with moments when asked for */
 } mica_recovery_job;
@@ -77,7 +78,7 @@ typedef struct mica_recovery_job {
 /* Changes constants of `module`; *changed: ops. */
 typedef mica_status mica_step_fn(mica_module *module, const mica_recovery_job *job, size_t *changed,
                                  mica_error *err);
-#define STEP(name, fn, moments, ranges, summary) mica_step_fn fn;
+#define STEP(name, fn, moments, keeps, summary) mica_step_fn fn;
 #include "passes/recovery/recovery.def"
 #undef STEP
 

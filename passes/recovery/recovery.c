@@ -14,11 +14,11 @@ typedef struct step_row {
     const char *name;
     mica_step_fn *fn;
     int moments;
-    bool moves_ranges;
+    enum { FUNCTION, LAYERS, ROUNDED } keeps;
 } step_row;
 
 static const step_row STEPS[] = {
-#define STEP(name, fn, moments, ranges, summary) {#name, fn, moments, ranges},
+#define STEP(name, fn, moments, keeps, summary) {#name, fn, moments, keeps},
 #include "passes/recovery/recovery.def"
 #undef STEP
 };
@@ -81,7 +81,7 @@ typedef struct state {
     mica_statistics *statistics;
     mica_cali_table **table;
     mica_runner *want;
-    mica_module *reference; /* the float function in the shape of the module */
+    mica_module *reference, *layerwise; /* of mica_recovery_job */
     size_t trained;
     double db;
 } state;
@@ -103,7 +103,7 @@ static mica_status apply(const state *s, const step_row *step, trial *t, size_t 
     }
     const mica_recovery_job job = {.options = s->options, .dataset = s->dataset, .table = *s->table,
                                    .trained = s->trained, .layers = &layers, .reference = s->reference,
-                                   .moves = &t->moves};
+                                   .layerwise = s->layerwise, .moves = &t->moves};
     if (status == MICA_OK) {
         status = step->fn(t->copy, &job, changed, err);
     }
@@ -132,9 +132,13 @@ static void keep(state *s, const step_row *step, trial *t) {
         t->ranges.statistics = old.statistics;
         t->ranges.table = old.table;
     }
-    if (step->moves_ranges) {
+    if (step->keeps == FUNCTION) {
         mica_module_destroy(s->reference);
         s->reference = mica_module_clone(s->module);
+    }
+    if (step->keeps != ROUNDED) {
+        mica_module_destroy(s->layerwise);
+        s->layerwise = mica_module_clone(s->module);
     }
 }
 
@@ -174,7 +178,8 @@ mica_status mica_recover(mica_module *module, const mica_dataset *dataset,
     report->held_back = samples >= 4 ? samples / 4 : 1;
     report->trained = samples - report->held_back;
     state s = {.module = module, .dataset = dataset, .options = options, .statistics = statistics,
-               .table = table, .trained = report->trained, .reference = mica_module_clone(module)};
+               .table = table, .trained = report->trained, .reference = mica_module_clone(module),
+               .layerwise = mica_module_clone(module)};
     s.want = mica_runner_open(module, NULL, options, err);
     mica_status status = s.want != NULL ? quality(s.want, module, *table, dataset, options, s.trained,
                                                   &s.db, err)
@@ -186,5 +191,6 @@ mica_status mica_recover(mica_module *module, const mica_dataset *dataset,
     }
     mica_runner_close(s.want);
     mica_module_destroy(s.reference);
+    mica_module_destroy(s.layerwise);
     return status;
 }

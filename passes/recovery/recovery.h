@@ -49,6 +49,9 @@ typedef struct mica_recovery_report {
 size_t mica_recovery_steps(void);
 const char *mica_recovery_name(size_t i);
 
+/* Whether softmax_correction finds an attention that it can act on. */
+bool mica_has_softmax_to_correct(mica_module *module);
+
 /* Runs the wanted steps over `module` (uncalibrated). *statistics and *table are those of all samples; when a kept step
  * scales values, only what it scaled is measured again, once, and all other statistics and rows stay. Needs at
  * least two samples. The result does not depend on the number of threads. */
