@@ -20,6 +20,9 @@ static bool wanted_steps(const calibration_settings *s, mica_recovery_options *o
                              (s->finetune_level > 2 && strcmp(name, "block_learning") == 0);
         any = any || options->wanted[i];
     }
+    for (size_t i = 0; i < mica_recovery_steps(); ++i) {
+        options->wanted[i] = options->wanted[i] || (any && options->pow2 && strcmp(mica_recovery_name(i), "scale_alignment") == 0);
+    }
     return any;
 }
 

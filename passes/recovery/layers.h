@@ -59,6 +59,7 @@ bool mica_layer_add_bias(mica_module *module, const mica_layer *layer, const dou
 typedef struct mica_moved {
     const char *name, *origin; /* now and before; different when others keep the old value */
     mica_range image;          /* the old range seen through the factors */
+    bool chosen;               /* the image is the range, whatever the method would say */
 } mica_moved;
 
 typedef MICA_VEC(mica_moved) mica_moves;
@@ -68,6 +69,7 @@ typedef struct mica_recovery_job {
     const mica_recovery_options *options;
     const mica_dataset *dataset;
     const mica_cali_table *table;
+    const mica_statistics *statistics; /* that the table was made from */
     size_t trained; /* samples [0, trained) may be used */
     mica_module *reference; /* the function that the model had at first, in the shape of the module */
     mica_module *layerwise; /* the module before its weights were rounded: what each layer should do */

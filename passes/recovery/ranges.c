@@ -104,8 +104,9 @@ static void fill_table(const mica_moves *moves, const mica_map *moved, const mic
         const char *name = out->statistics.tensors[i].name;
         const mica_moved *m = mica_map_get(moved, name);
         const mica_range *given = m != NULL ? given_range(options, m) : NULL;
+        const bool chosen = m != NULL && m->chosen;
         const mica_cali_row *row = m != NULL ? mica_cali_table_get(rows, m->origin) : mica_cali_table_get(before, name);
-        if (given != NULL) {
+        if (given != NULL || chosen) {
             mica_cali_table_set(out->table, name, m->image.threshold, m->image.min, m->image.max);
         } else if (row != NULL) {
             mica_cali_table_set(out->table, name, row->threshold, row->min, row->max);

@@ -103,7 +103,7 @@ static mica_status apply(const state *s, const step_row *step, trial *t, size_t 
     }
     const mica_recovery_job job = {.options = s->options, .dataset = s->dataset, .table = *s->table,
                                    .trained = s->trained, .layers = &layers, .reference = s->reference,
-                                   .layerwise = s->layerwise, .moves = &t->moves};
+                                   .layerwise = s->layerwise, .statistics = s->statistics, .moves = &t->moves};
     if (status == MICA_OK) {
         status = step->fn(t->copy, &job, changed, err);
     }
