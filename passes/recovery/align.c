@@ -13,7 +13,7 @@
 
 enum {
     FACTORS = 96,  /* per doubling */
-    EXPONENTS = 4, /* tried per tensor and factor, around its threshold */
+    EXPONENTS = 3, /* tried per tensor and factor, around its threshold */
     SWEEPS = 8,
 };
 
@@ -52,7 +52,7 @@ static void predict(aligned *a, const mica_tensor_statistics *t) {
     d->is_signed = a->row->min < 0.0;
     for (int j = 0; j < FACTORS; ++j) {
         const double ideal = log2(a->row->threshold / a->levels * factor_of(j));
-        a->first[j] = (int)floor(ideal + 0.5) - 2;
+        a->first[j] = (int)floor(ideal + 0.5) - 1;
         for (int k = 0; k < EXPONENTS; ++k) {
             const double step = ldexp(1.0, a->first[j] + k) / factor_of(j);
             a->noise[j][k] = mica_density_noise(d, mica_symmetric_grid(d->is_signed, 8, step * a->levels));
@@ -76,7 +76,7 @@ static bool load(aligning *w, int64_t i) {
     a->index = i;
     a->levels = a->row->min < 0.0 ? 127.0 : 255.0;
     a->source = w->count;
-    a->chosen = 2;
+    a->chosen = 1;
     if (t->follows) {
         a->source = w->list[w->place[mica_align_index(mica_op_operand(t->op, 0))]].source;
     } else {
