@@ -31,6 +31,45 @@ static void print_quality(const mica_statistics *statistics, mica_calibration_qu
     }
 }
 
+static int compare_numbers(const void *a, const void *b) {
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* kl looks at the shape of a distribution, not at the error: says where that costs a lot. */
+static void print_better(const calibration_job *job, const mica_calibration_quality *now) {
+    static const double MIDDLE = 0.5;
+    static const double ONE = 3.0; /* dB */
+    const mica_statistics *statistics = &job->statistics;
+    mica_method mse = *mica_method_find("mse");
+    if (job->method.fn != mica_method_kl || job->method.settings.pow2) {
+        return;
+    }
+    mica_cali_table *table = mica_make_table_by(statistics, &mse, job->choices, job->threads);
+    mica_calibration_quality *q = mica_calibration_qualities(statistics, table, job->threads);
+    double *gains = mica_alloc((statistics->count + 1) * sizeof *gains);
+    size_t n = 0;
+    size_t most = 0;
+    double top = 0.0;
+    for (size_t i = 0; i < statistics->count; ++i) {
+        const double gain = q[i].symmetric - now[i].symmetric;
+        if (!statistics->tensors[i].is_border && isfinite(gain)) {
+            gains[n++] = gain;
+            most = gain > top ? i : most;
+            top = fmax(top, gain);
+        }
+    }
+    qsort(gains, n, sizeof *gains, compare_numbers);
+    if (n > 0 && (gains[n / 2] >= MIDDLE || top >= ONE)) {
+        printf("kl holds values worse than mse, by %.1f dB in the median tensor and %.1f dB in '%s'; --search search_threshold "
+               "tells what that does to the outputs\n", gains[n / 2], top, statistics->tensors[most].name);
+    }
+    mica_free(gains);
+    mica_free(q);
+    mica_cali_table_destroy(table);
+}
+
 static void print_totals(const calibration_job *job) {
     const mica_statistics *statistics = &job->statistics;
     char arena_text[16];
@@ -87,6 +126,7 @@ mica_status calibration_write(const calibration_job *job, mica_error *err) {
     status = status == MICA_OK ? write_extras(job, err) : status;
     if (status == MICA_OK) {
         print_totals(job);
+        print_better(job, q);
         print_quality(statistics, q);
     }
     mica_free(q);

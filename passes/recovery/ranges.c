@@ -129,7 +129,10 @@ mica_status mica_ranges_again(mica_module *module, const mica_dataset *dataset, 
     for (size_t i = 0; i < moves->len; ++i) {
         mica_map_set(moved, moves->data[i].name, &moves->data[i]);
     }
-    const bool per_channel = before->count > 0 && before->tensors[0].n_channels > 0;
+    bool per_channel = false;
+    for (size_t i = 0; i < before->count; ++i) {
+        per_channel = per_channel || before->tensors[i].n_channels > 0;
+    }
     const mica_collect_options collect = {.threads = options->threads, .quiet = true, .per_channel = per_channel,
                                           .known = before, .again = moved};
     const mica_status status = mica_collect(module, dataset, &collect, &out->statistics, err);
