@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "runtime/mrt_small.h"
+
 /* Runtime types and their builtin types. */
 static const struct {
     mrt_dtype dtype;
@@ -58,6 +60,12 @@ static mrt_dtype float_dtype(mica_float_kind kind) {
     return MRT_DTYPE_NONE;
 }
 
+int mica_type_quant_bits(mica_type element) {
+    const bool quantized =
+        element && (element->kind == MICA_TYPE_UNIFORM || element->kind == MICA_TYPE_UNIFORM_AXIS);
+    return quantized ? element->storage->width : 0;
+}
+
 mrt_dtype mica_dtype_of(mica_type element) {
     if (!element) {
         return MRT_DTYPE_NONE;
@@ -73,7 +81,9 @@ mrt_dtype mica_dtype_of(mica_type element) {
         return mica_dtype_of(element->element);
     case MICA_TYPE_UNIFORM:
     case MICA_TYPE_UNIFORM_AXIS:
-        return mica_dtype_of(element->storage);
+        /* Quantized values of 4 bits are computed with as bytes. */
+        return mica_type_quant_bits(element) == 4 ? mrt_small_base(mica_dtype_of(element->storage))
+                                                  : mica_dtype_of(element->storage);
     default:
         return MRT_DTYPE_NONE;
     }

@@ -93,6 +93,7 @@ mrt_tensor mica_planner_info(mica_planner *planner, const mica_value *value) {
         info.scale = quant.scale;
         info.zero_point = quant.zero_point;
     }
+    info.bits = mica_type_quant_bits(mica_type_element(value->type)) == 4 ? 4 : 0;
     return info;
 }
 

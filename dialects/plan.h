@@ -74,6 +74,8 @@ int64_t mica_planner_float_order(const mica_planner *planner);
 /* Element type of the IR as the runtime stores it (quantized types: their storage type);
  * MRT_DTYPE_NONE when there is none. */
 mrt_dtype mica_dtype_of(mica_type element);
+/* Bits of a quantized element type as the IR states them (4, 8, 16, ...); 0 for any other type. */
+int mica_type_quant_bits(mica_type element);
 /* The other way, without quantization. */
 mica_type mica_type_of_dtype(mica_context *context, mrt_dtype dtype);
 /* numpy element type ("<f4") of a constant of that type in the weights. */

@@ -67,8 +67,7 @@ mica_mode mica_processor_nearest_mode(const mica_processor *processor, mica_mode
     /* A float mode is nearest to another float mode, widest first; an integer one to INT8. */
     static const mica_mode floats[] = {MICA_MODE_F16, MICA_MODE_BF16, MICA_MODE_F32, MICA_MODE_INT8};
     static const mica_mode integers[] = {MICA_MODE_INT8, MICA_MODE_F16, MICA_MODE_BF16, MICA_MODE_F32};
-    const mica_mode *order =
-        wanted == MICA_MODE_INT8 || wanted == MICA_MODE_W8A8 ? integers : floats;
+    const mica_mode *order = mica_mode_has_integers(wanted) ? integers : floats;
     for (int i = 0; i < 4; ++i) {
         if (mica_processor_has_mode(processor, order[i])) {
             return order[i];

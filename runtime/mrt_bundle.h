@@ -10,7 +10,7 @@
 #include "runtime/mrt_plan.h"
 
 /* Newest format that this runtime reads; it reads all older ones. */
-#define MRT_BUNDLE_FORMAT 2
+#define MRT_BUNDLE_FORMAT 3
 
 /* Flags of open. */
 enum {

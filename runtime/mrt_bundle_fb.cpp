@@ -124,6 +124,7 @@ bool read_tensors(Reader *r, const fb::Net *net, mrt_bundle_index *out) {
         row->section = t->section();
         row->offset = t->offset();
         row->bytes = t->bytes();
+        row->bits = t->bits();
     }
     out->tensors = rows;
     out->n_tensors = n;

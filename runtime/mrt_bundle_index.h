@@ -26,13 +26,13 @@ typedef struct mrt_bundle_header {
 
 typedef struct mrt_index_tensor {
     const char *name;
-    uint8_t dtype, kind;
+    uint8_t dtype, kind, bits;
     int32_t alias_of;
     mrt_shape shape;
     double scale;
     int32_t zero_point;
     int32_t section; /* of constants with bytes, else -1 */
-    uint64_t offset, bytes;
+    uint64_t offset, bytes; /* as stored: of packed constants half as many as elements */
 } mrt_index_tensor;
 
 typedef struct mrt_index_step {

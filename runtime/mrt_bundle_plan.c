@@ -1,19 +1,48 @@
 /* From a bundle's table of contents to a finalized plan. finalize proves the graph and the kernels'
  * operands; proved here is only what a plan cannot know: where bytes lie in the file. */
 #include "runtime/mrt_bundle_private.h"
+#include "runtime/mrt_quant.h"
 
 static mrt_status bad(mrt_error *err, const char *what, const char *name) {
     return mrt_fail(err, MRT_CORRUPT, "bundle: %s '%.200s'", what, name);
 }
 
+/* A copy with one value per byte [pack-int4]. All copies together are at most twice as large as the file. */
+static mrt_status unpack(mrt_bundle *bundle, const mrt_index_tensor *t, const void **data, mrt_error *err) {
+    if (t->bytes > bundle->bytes - bundle->unpacked) {
+        return bad(err, "bytes used before are those of packed constant", t->name);
+    }
+    bundle->unpacked += t->bytes;
+    const int64_t count = mrt_shape_count(&t->shape);
+    uint8_t *values = mrt_bump_array(&bundle->bump, (size_t)count, 1);
+    if (values == NULL) {
+        return mrt_fail(err, MRT_NO_MEMORY, "no memory for constant '%.200s'", t->name);
+    }
+    if (!mrt_unpack4(*data, count, t->dtype == MRT_I8, values)) {
+        return bad(err, "unused bits are set behind constant", t->name);
+    }
+    *data = values;
+    return MRT_OK;
+}
+
+/* Values of 4 bits are known since format 3, and only in bytes. */
+static mrt_status check_bits(const mrt_bundle *bundle, const mrt_index_tensor *t, mrt_error *err) {
+    const bool known = t->bits == 4 && (t->dtype == MRT_I8 || t->dtype == MRT_U8);
+    if (t->bits != 0 && (!known || bundle->index.info.format < 3)) {
+        return bad(err, "impossible number of bits of tensor", t->name);
+    }
+    return MRT_OK;
+}
+
 /* Points *out_data at a constant's bytes. */
-static mrt_status locate(const mrt_bundle *bundle, const mrt_index_tensor *t,
+static mrt_status locate(mrt_bundle *bundle, const mrt_index_tensor *t,
                          const void **out_data, mrt_error *err) {
     const mrt_bundle_info *info = &bundle->index.info;
     int64_t bytes;
     if (!mrt_shape_bytes(&t->shape, (mrt_dtype)t->dtype, &bytes)) {
         return bad(err, "impossible type or shape of constant", t->name);
     }
+    bytes = t->bits == 4 ? mrt_packed4_bytes(bytes) : bytes;
     if ((uint64_t)bytes != t->bytes) {
         return bad(err, "shape and bytes disagree for constant", t->name);
     }
@@ -28,12 +57,13 @@ static mrt_status locate(const mrt_bundle *bundle, const mrt_index_tensor *t,
         return bad(err, "outside of its section lies constant", t->name);
     }
     *out_data = bundle->data + s->offset + t->offset;
-    return MRT_OK;
+    return t->bits == 4 ? unpack(bundle, t, out_data, err) : MRT_OK;
 }
 
 static mrt_status add_tensor(mrt_bundle *bundle, int32_t id, mrt_error *err) {
     const mrt_index_tensor *t = &bundle->index.tensors[id];
     const void *data = NULL;
+    MRT_TRY(check_bits(bundle, t, err));
     if (t->kind == MRT_CONST) {
         MRT_TRY(locate(bundle, t, &data, err));
     }
@@ -42,6 +72,7 @@ static mrt_status add_tensor(mrt_bundle *bundle, int32_t id, mrt_error *err) {
                              .shape = t->shape,
                              .scale = t->scale,
                              .zero_point = t->zero_point,
+                             .bits = t->bits,
                              .data = (void *)(uintptr_t)data};
     int32_t added;
     if (t->alias_of != -1) {

@@ -13,6 +13,7 @@ struct mrt_bundle {
     mrt_bump bump;
     mrt_bundle_index index;
     mrt_plan *plan;
+    uint64_t unpacked; /* bytes of the file whose unpacked copies exist */
 };
 
 /* Header, hashes, sections, table of contents of bundle->data. */

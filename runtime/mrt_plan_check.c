@@ -25,6 +25,19 @@ static bool zero_point_fits(const mrt_tensor *info) {
     }
 }
 
+/* A constant of 4 bits holds nothing else. */
+static mrt_status check_four_bits(const mrt_plan_tensor *t, mrt_error *err) {
+    const uint8_t *values = t->info.data;
+    const int shift = t->info.dtype == MRT_I8 ? 8 : 0; /* -8..7 becomes 0..15 */
+    for (int64_t i = 0; t->info.bits == 4 && i < t->bytes; i++) {
+        if ((uint8_t)(values[i] + shift) > 15) {
+            return mrt_fail(err, MRT_INVALID, "constant '%s' holds a value beyond 4 bits at %lld", t->info.name,
+                            (long long)i);
+        }
+    }
+    return MRT_OK;
+}
+
 static mrt_status check_const(mrt_plan *plan, mrt_plan_tensor *t, mrt_error *err) {
     if (t->bytes == 0) {
         return MRT_OK;
@@ -39,6 +52,7 @@ static mrt_status check_const(mrt_plan *plan, mrt_plan_tensor *t, mrt_error *err
             return mrt_fail(err, MRT_NO_MEMORY, "no memory for constant '%s'", t->info.name);
         }
     }
+    MRT_TRY(check_four_bits(t, err));
     if (t->info.dtype == MRT_BOOL) {
         const uint8_t *values = t->info.data;
         for (int64_t i = 0; i < t->bytes; i++) {
@@ -89,6 +103,9 @@ static mrt_status check_tensor(mrt_plan *plan, int32_t id, mrt_error *err) {
         (t->info.scale > 0 && !zero_point_fits(&t->info))) {
         return mrt_fail(err, MRT_INVALID, "tensor '%s' has impossible scale %g, zero point %d",
                         t->info.name, t->info.scale, t->info.zero_point);
+    }
+    if (t->info.bits != 0 && (t->info.bits != 4 || (t->info.dtype != MRT_I8 && t->info.dtype != MRT_U8))) {
+        return mrt_fail(err, MRT_INVALID, "tensor '%s' cannot have values of %d bits", t->info.name, t->info.bits);
     }
     if (t->alias_of >= 0) {
         return check_alias(plan, id, err);

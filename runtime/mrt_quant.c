@@ -90,7 +90,7 @@ static double finish_scale(double scale) {
 }
 
 static bool range_ok(double min, double max, int bits) {
-    return isfinite(min) && isfinite(max) && min <= max && (bits == 8 || bits == 16) &&
+    return isfinite(min) && isfinite(max) && min <= max && (bits == 4 || bits == 8 || bits == 16) &&
            fabs(min) < 1e37 && fabs(max) < 1e37;
 }
 
@@ -101,7 +101,7 @@ mrt_status mrt_qparams_symmetric(double min, double max, int bits, mrt_qparams *
     const bool is_signed = min < 0.0;
     const double steps = (double)((1 << (is_signed ? bits - 1 : bits)) - 1);
     const double threshold = fmax(fabs(min), fabs(max));
-    out->dtype = bits == 8 ? (is_signed ? MRT_I8 : MRT_U8) : (is_signed ? MRT_I16 : MRT_U16);
+    out->dtype = bits <= 8 ? (is_signed ? MRT_I8 : MRT_U8) : (is_signed ? MRT_I16 : MRT_U16);
     out->scale = finish_scale(threshold / steps);
     out->zero_point = 0;
     return MRT_OK;
@@ -118,14 +118,18 @@ mrt_status mrt_qparams_asymmetric(double min, double max, int bits, mrt_qparams 
     const double q_low = is_signed ? -(double)(1 << (bits - 1)) : 0.0;
     const double scale = finish_scale((high - low) / steps);
     const double zero_point = half_even(q_low - low / scale);
-    out->dtype = bits == 8 ? (is_signed ? MRT_I8 : MRT_U8) : (is_signed ? MRT_I16 : MRT_U16);
+    out->dtype = bits <= 8 ? (is_signed ? MRT_I8 : MRT_U8) : (is_signed ? MRT_I16 : MRT_U16);
     out->scale = scale;
     out->zero_point = (int32_t)fmin(fmax(zero_point, q_low), q_low + steps);
     return MRT_OK;
 }
 
 double mrt_weight_scale(double absmax, double bias_absmax, double scale_in) {
-    const double by_weight = fabs(absmax) / 127.0;
+    return mrt_weight_scale_to(absmax, bias_absmax, scale_in, 127);
+}
+
+double mrt_weight_scale_to(double absmax, double bias_absmax, double scale_in, int most) {
+    const double by_weight = fabs(absmax) / (double)most;
     const double by_bias = fabs(bias_absmax) / (scale_in * MRT_MAX_BIAS);
     return finish_scale(by_weight > by_bias ? by_weight : by_bias);
 }
@@ -142,10 +146,10 @@ double mrt_pow2_above(double scale) {
     return ldexp(1.0, part > 0.5 ? exponent : exponent - 1);
 }
 
-MRT_CLONES static int32_t quantize_piece(const float *w, int n, double scale, int8_t *q) {
+MRT_CLONES static int32_t quantize_piece(const float *w, int n, double scale, int most, int8_t *q) {
     int32_t sum = 0;
     for (int i = 0; i < n; ++i) {
-        const int32_t v = mrt_quantize_value(w[i], scale, 0, -127, 127);
+        const int32_t v = mrt_quantize_value(w[i], scale, 0, -most, most);
         q[i] = (int8_t)v;
         sum += v;
     }
@@ -153,10 +157,14 @@ MRT_CLONES static int32_t quantize_piece(const float *w, int n, double scale, in
 }
 
 int64_t mrt_quantize_weights(const float *w, int64_t n, double scale, int8_t *q) {
+    return mrt_quantize_weights_to(w, n, scale, 127, q);
+}
+
+int64_t mrt_quantize_weights_to(const float *w, int64_t n, double scale, int most, int8_t *q) {
     enum { PIECE = 1 << 20 }; /* its sum fits 32 bits */
     int64_t sum = 0;
     for (int64_t at = 0; at < n; at += PIECE) {
-        sum += quantize_piece(w + at, (int)(n - at < PIECE ? n - at : PIECE), scale, q + at);
+        sum += quantize_piece(w + at, (int)(n - at < PIECE ? n - at : PIECE), scale, most, q + at);
     }
     return sum;
 }
@@ -184,4 +192,33 @@ int32_t mrt_bias_fold(double bias, double scale_in, double scale_w, int32_t zero
         whole = q > 2147483647.0 ? INT32_MAX : (q < -2147483648.0 ? INT32_MIN : (int64_t)q);
     }
     return mrt_saturate_i32(whole - (int64_t)zero_point_in * sum_w);
+}
+
+bool mrt_pack4(const uint8_t *values, int64_t count, bool is_signed, uint8_t *packed) {
+    for (int64_t i = 0; i < count; ++i) {
+        const int v = is_signed ? (int8_t)values[i] : values[i];
+        if (v < (is_signed ? -8 : 0) || v > (is_signed ? 7 : 15)) {
+            return false;
+        }
+        if (i % 2 == 0) {
+            packed[i / 2] = (uint8_t)(v & 15);
+        } else {
+            packed[i / 2] = (uint8_t)(packed[i / 2] | (v & 15) << 4);
+        }
+    }
+    return true;
+}
+
+/* A value of four bits with its sign in bit 3: (v ^ 8) - 8. */
+bool mrt_unpack4(const uint8_t *packed, int64_t count, bool is_signed, uint8_t *values) {
+    const int sign = is_signed ? 8 : 0;
+    for (int64_t i = 0; i < count / 2; ++i) {
+        values[2 * i] = (uint8_t)(((packed[i] & 15) ^ sign) - sign);
+        values[2 * i + 1] = (uint8_t)(((packed[i] >> 4) ^ sign) - sign);
+    }
+    if (count % 2 == 0) {
+        return true;
+    }
+    values[count - 1] = (uint8_t)(((packed[count / 2] & 15) ^ sign) - sign);
+    return packed[count / 2] >> 4 == 0;
 }

@@ -173,7 +173,7 @@ typedef struct mrt_qparams {
 } mrt_qparams;
 
 /* [scale-symmetric] th = max(|min|, |max|); signed: th / (2^(bits-1) - 1); unsigned, chosen when
- * min >= 0: th / (2^bits - 1). Zero point 0. bits is 8 or 16. MRT_INVALID unless min <= max, finite. */
+ * min >= 0: th / (2^bits - 1). Zero point 0. bits is 4, 8 or 16; 4 bits are stored in I8 or U8. MRT_INVALID unless min <= max, finite. */
 mrt_status mrt_qparams_symmetric(double min, double max, int bits, mrt_qparams *out);
 
 /* [scale-asymmetric] The range is widened to hold 0; scale = (max - min) / (2^bits - 1); signed when
@@ -183,19 +183,36 @@ mrt_status mrt_qparams_asymmetric(double min, double max, int bits, mrt_qparams 
 /* [weight-per-channel] Scale of one weight channel (or one tensor): absmax / 127, raised so that the
  * bias fits (|bias| / (scale_in * scale) <= 2^30), at least MRT_MIN_SCALE, rounded to f32. */
 double mrt_weight_scale(double absmax, double bias_absmax, double scale_in);
+/* [weight-int4] The same with `most` (7) in place of 127. */
+double mrt_weight_scale_to(double absmax, double bias_absmax, double scale_in, int most);
 
 /* [scale-pow2] The power of two nearest to a scale > 0, halfway by ratio: from sqrt(1/2) of it on. */
 double mrt_pow2_nearest(double scale);
 /* The least power of two that is not below `scale`. */
 double mrt_pow2_above(double scale);
 
-/* [weight-per-channel] clamp(half_even(w / scale), -127, 127); NaN gives 0. */
+/* Largest magnitude of a weight of that many bits, 8 or 4 [weight-per-channel, weight-int4]. */
+static inline int mrt_weight_most(int bits) { return bits == 4 ? 7 : 127; }
+
+/* [weight-per-channel, weight-int4] clamp(half_even(w / scale), -most, most); NaN gives 0. */
+static inline int8_t mrt_quantize_weight_to(double w, double scale, int most) {
+    return (int8_t)mrt_quantize_value(w, scale, 0, -most, most);
+}
 static inline int8_t mrt_quantize_weight(double w, double scale) {
-    return (int8_t)mrt_quantize_value(w, scale, 0, -127, 127);
+    return mrt_quantize_weight_to(w, scale, 127);
 }
 
 /* The same for n weights; returns the sum of the results. */
+int64_t mrt_quantize_weights_to(const float *w, int64_t n, double scale, int most, int8_t *q);
 int64_t mrt_quantize_weights(const float *w, int64_t n, double scale, int8_t *q);
+
+/* [pack-int4] Bytes of `count` values of 4 bits, two in a byte. */
+static inline int64_t mrt_packed4_bytes(int64_t count) { return count / 2 + count % 2; }
+/* Value i into bits 4 * (i mod 2) of byte i / 2; the upper half of the last byte of an odd count is 0. False when
+ * a value does not lie in -8..7 (or 0..15): nothing is written behind it. */
+bool mrt_pack4(const uint8_t *values, int64_t count, bool is_signed, uint8_t *packed);
+/* Back to one value per byte. False when the unused half of the last byte is not 0. */
+bool mrt_unpack4(const uint8_t *packed, int64_t count, bool is_signed, uint8_t *values);
 /* Largest |w|; NaN does not count. 0 for none. */
 double mrt_weights_absmax(const float *w, int64_t n);
 

@@ -76,6 +76,7 @@ typedef struct mrt_tensor {
     mrt_shape shape;
     double scale;
     int32_t zero_point;
+    int32_t bits; /* 4: an I8 or U8 tensor whose values lie in 4 bits; else 0 */
     void *data; /* NULL while only shapes are known */
 } mrt_tensor;
 

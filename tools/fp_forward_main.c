@@ -28,7 +28,7 @@ static mica_status choose_mode(const settings *s, const mica_processor *processo
     }
     mica_mode rest = MICA_MODE_INT8;
     if (!mica_mode_find(s->quantize, &rest)) {
-        return mica_fail(err, "unknown mode --quantize %s (modes: F32, F16, BF16, INT8, W8A8)", s->quantize);
+        return mica_fail(err, "unknown mode --quantize %s (modes: " MICA_MODE_NAMES ")", s->quantize);
     }
     return rest != *out ? MICA_OK
                         : mica_fail(err, "--quantize and --fp_type are both %s: no op would differ",

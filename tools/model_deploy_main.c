@@ -33,7 +33,7 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
         {.name = "--processor", .alias = "--chip", .kind = MICA_OPT_STRING, .metavar = "NAME", .required = true, .dest = &s->processor,
          .help = "target: bm1684x, bm1688, bm1690, cv186x, cpu, ..."},
         {.name = "--quantize", .kind = MICA_OPT_STRING, .metavar = "MODE", .default_text = "F32", .dest = &s->quantize,
-         .help = "numeric mode of all ops that the quantize table does not name: F32, F16, BF16, INT8, or W8A8: products of 8-bit integers, everything else float"},
+         .help = "numeric mode of all ops that the quantize table does not name: F32, F16, BF16, INT8; W8A8: products of 8-bit integers, everything else float; INT4: products of 4-bit integers, W4INT8: of 4-bit weights and 8-bit values, everything else as in INT8"},
         {.name = "--calibration_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s->calibration_table,
          .help = "ranges from run_calibration; needed when any op is INT8"},
         {.name = "--quantize_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s->quantize_table,
@@ -52,7 +52,7 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
         {.name = "--test_reference", .kind = MICA_OPT_STRING, .metavar = "NPZ", .dest = &s->test_reference,
          .help = "tensors to compare the tpu module with; default: the top module is run"},
         {.name = "--tolerance", .kind = MICA_OPT_STRING, .metavar = "COS,EUCLID", .dest = &s->tolerance,
-         .help = "least similarity top to tpu; default: 0.99,0.99 for F32, 0.99,0.90 for F16 and BF16, 0.80,0.50 for INT8 and W8A8"},
+         .help = "least similarity top to tpu; default: 0.99,0.99 for F32, 0.99,0.90 for F16 and BF16, 0.80,0.50 for the integer modes"},
         {.name = "--compare_all", .kind = MICA_OPT_FLAG, .dest = &s->compare_all,
          .help = "every tensor must pass, not only the outputs, and each is printed"},
         {.name = "--excepts", .kind = MICA_OPT_STRING, .metavar = "NAMES", .default_text = "-", .dest = &s->excepts,
@@ -92,7 +92,7 @@ static mica_status read_settings(job *j, mica_error *err) {
                          nearest != NULL ? "; nearest is " : "", nearest != NULL ? nearest : "");
     }
     if (!mica_mode_find(s->quantize, &j->lowering.mode)) {
-        return mica_fail(err, "unknown mode --quantize %s (modes: F32, F16, BF16, INT8, W8A8)", s->quantize);
+        return mica_fail(err, "unknown mode --quantize %s (modes: " MICA_MODE_NAMES ")", s->quantize);
     }
     if (s->asymmetric && !mica_mode_has_integers(j->lowering.mode) && s->quantize_table == NULL) {
         return mica_fail(err, "--asymmetric has no effect in mode %s", s->quantize);
@@ -142,7 +142,7 @@ static mica_status read_top(job *j, mica_error *err) {
     }
     if (wants_int8(j) && s->calibration_table == NULL) {
         return mica_fail(err, "%s needs --calibration_table (made by run_calibration)",
-                         j->lowering.mode == MICA_MODE_W8A8 ? "W8A8" : "INT8");
+                         mica_mode_name(mica_mode_has_integers(j->lowering.mode) ? j->lowering.mode : MICA_MODE_INT8));
     }
     if (!wants_int8(j) && s->calibration_table != NULL) {
         return mica_fail(err, "--calibration_table has no effect: no op is INT8");
@@ -214,6 +214,8 @@ static const char *default_tolerance(const job *j) {
     switch (j->lowering.mode) {
     case MICA_MODE_INT8:
     case MICA_MODE_W8A8:
+    case MICA_MODE_INT4:
+    case MICA_MODE_W4INT8:
         return "0.80,0.50";
     case MICA_MODE_F32:
         return j->qtable == NULL ? "0.99,0.99" : "0.80,0.50";

@@ -97,7 +97,7 @@ struct Builder {
         const auto name = text(t.name);
         const auto dims = b.CreateVector(t.shape.dims, static_cast<size_t>(t.shape.rank));
         return fb::CreateTensor(b, name, t.dtype, t.kind, t.alias_of, dims, t.scale, t.zero_point,
-                                t.section, t.offset, t.bytes);
+                                t.section, t.offset, t.bytes, t.bits);
     }
 
     Offset<fb::Step> step(const mrt_index_step &s) {

@@ -2,12 +2,14 @@
 
 #include "backends/bundle/bundle_fb.h"
 #include "runtime/mrt_exec.h"
+#include "runtime/mrt_quant.h"
 #include "utils/arena.h"
 #include "utils/file.h"
 
 #define XXH_INLINE_ALL /* a streaming state on the stack */
 #include <xxhash.h>
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,7 +54,21 @@ static uint64_t append(section *s, const void *data, uint64_t bytes) {
 
 /* --- table of contents --- */
 
-/* Appends the constants; equal bytes are stored once. */
+/* A constant's bytes as they are stored: values of 4 bits two in a byte [pack-int4]. */
+static const void *stored_bytes(const writer *w, const mrt_plan_tensor *t, uint64_t *out_bytes) {
+    *out_bytes = (uint64_t)t->bytes;
+    if (t->info.bits != 4) {
+        return t->info.data;
+    }
+    *out_bytes = (uint64_t)mrt_packed4_bytes(t->bytes);
+    uint8_t *packed = mica_arena_array(w->arena, (size_t)*out_bytes, 1);
+    const bool fits = mrt_pack4(t->info.data, t->bytes, t->info.dtype == MRT_I8, packed);
+    assert(fits); /* proved when the plan was finalized */
+    (void)fits;
+    return packed;
+}
+
+/* Appends the constants; equal bytes are stored once, but for packed ones, of which a reader makes a copy each. */
 static void place_constants(writer *w) {
     const mrt_plan *plan = w->desc->plan;
     section *s = &w->sections[WEIGHTS];
@@ -68,20 +84,23 @@ static void place_constants(writer *w) {
         if (t->kind != MRT_CONST || t->bytes == 0) {
             continue;
         }
-        const uint64_t bytes = (uint64_t)t->bytes;
-        size_t slot = XXH3_64bits(t->info.data, bytes) & (slots - 1);
+        uint64_t bytes = 0;
+        const void *data = stored_bytes(w, t, &bytes);
+        const bool shares = t->info.bits != 4;
+        size_t slot = XXH3_64bits(data, bytes) & (slots - 1);
         const piece *twin = NULL;
-        for (; table[slot] != 0 && twin == NULL; slot = (slot + 1) & (slots - 1)) {
+        for (; shares && table[slot] != 0 && twin == NULL; slot = (slot + 1) & (slots - 1)) {
             const piece *p = &s->pieces[table[slot] - 1];
-            twin = p->bytes == bytes && memcmp(p->data, t->info.data, bytes) == 0 ? p : NULL;
+            twin = p->bytes == bytes && memcmp(p->data, data, bytes) == 0 ? p : NULL;
         }
         if (twin == NULL) {
-            table[slot] = s->n + 1;
-            append(s, t->info.data, bytes);
+            table[slot] = shares ? s->n + 1 : table[slot];
+            append(s, data, bytes);
             twin = &s->pieces[s->n - 1];
         }
         w->tensors[id].section = WEIGHTS;
         w->tensors[id].offset = twin->offset;
+        w->tensors[id].bytes = bytes;
     }
 }
 
@@ -98,6 +117,7 @@ static void list_tensors(writer *w) {
                                             .scale = t->info.scale,
                                             .zero_point = t->info.zero_point,
                                             .section = -1,
+                                            .bits = (uint8_t)t->info.bits,
                                             .bytes = (uint64_t)t->bytes};
     }
     w->index.tensors = w->tensors;
@@ -123,12 +143,21 @@ static void list_steps(writer *w) {
     w->index.n_steps = (uint32_t)plan->n_steps;
 }
 
+/* The least format that says all: runtimes of format 1 would compute with bounds in place of live sizes, those of
+ * format 2 read packed constants as bytes. */
+static uint32_t format_of(const mrt_plan *plan) {
+    uint32_t format = plan->n_symbols > 0 ? 2 : 1;
+    for (int32_t id = 0; id < plan->n_tensors; id++) {
+        format = plan->tensors[id].info.bits != 0 ? 3 : format;
+    }
+    return format;
+}
+
 static void describe(writer *w) {
     const mica_bundle_desc *desc = w->desc;
     const mrt_plan *plan = desc->plan;
     mrt_bundle_info *info = &w->index.info;
-    /* Runtimes of format 1 would compute with bounds in place of live sizes. */
-    info->format = plan->n_symbols > 0 ? 2 : 1;
+    info->format = format_of(plan);
     info->producer = or_empty(desc->producer);
     info->processor = or_empty(desc->processor);
     info->name = or_empty(desc->name);

@@ -29,6 +29,10 @@ static mica_status plan_requant(const mica_op *op, mica_planner *planner, requan
 
 /* float -> f32 -> quantized */
 static mica_status plan_quantize(const mica_op *op, mica_planner *planner) {
+    if (mica_type_quant_bits(mica_type_element(mica_op_result(op, 0)->type)) == 4) {
+        return mica_planner_fail(planner, op, "makes values of 4 bits of 8-bit ones only, got %s",
+                                 mica_type_text(mica_op_operand(op, 0)->type));
+    }
     const int32_t x = mica_planner_value(planner, mica_op_operand(op, 0));
     const int32_t in = mica_plan_converted(planner, op, x, MRT_F32);
     const int32_t out = mica_planner_value(planner, mica_op_result(op, 0));

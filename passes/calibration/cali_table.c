@@ -91,9 +91,8 @@ static bool take_number(char *line, double *out) {
     return ok;
 }
 
-static mica_status read_row(mica_cali_table *table, char *line, const char *where,
-                            mica_error *err) {
-    char *copy = mica_arena_strdup(table->arena, line);
+/* "name threshold min max"; cuts `line` up. */
+static mica_status split_row(char *line, const char *copy, const char *where, mica_cali_row *out, mica_error *err) {
     double numbers[3] = {0};
     for (int i = 2; i >= 0; --i) {
         if (!take_number(line, &numbers[i])) {
@@ -111,11 +110,23 @@ static mica_status read_row(mica_cali_table *table, char *line, const char *wher
         return mica_fail(err, "%s: tensor '%s' needs threshold >= 0 and min <= max, got %g %g %g",
                          where, line, numbers[0], numbers[1], numbers[2]);
     }
-    if (mica_cali_table_get(table, line) != NULL) {
-        return mica_fail(err, "%s: tensor '%s' has two rows", where, line);
-    }
-    mica_cali_table_set(table, line, numbers[0], numbers[1], numbers[2]);
+    *out = (mica_cali_row){line, numbers[0], numbers[1], numbers[2]};
     return MICA_OK;
+}
+
+static mica_status read_row(mica_cali_table *table, char *line, const char *where, mica_error *err) {
+    mica_cali_row row;
+    MICA_TRY(split_row(line, mica_arena_strdup(table->arena, line), where, &row, err));
+    if (mica_cali_table_get(table, row.name) != NULL) {
+        return mica_fail(err, "%s: tensor '%s' has two rows", where, row.name);
+    }
+    mica_cali_table_set(table, row.name, row.threshold, row.min, row.max);
+    return MICA_OK;
+}
+
+mica_status mica_cali_table_int4(const mica_cali_table *table, size_t i, mica_cali_row *out, mica_error *err) {
+    const char *line = table->lines[MICA_CALI_INT4_TH].data[i];
+    return split_row(mica_arena_strdup(table->arena, line), line, "#int4_th", out, err);
 }
 
 static int section_of(const char *line) {
@@ -145,6 +156,11 @@ static mica_status read_lines(mica_cali_table *table, char *text, const char *pa
         if (section_of(line) >= 0) {
             section = section_of(line);
         } else if (*line != '\0' && *line != '#' && section >= 0) {
+            const char *where = mica_arena_printf(table->arena, "%s:%zu", path, number);
+            mica_cali_row row;
+            if (section == MICA_CALI_INT4_TH) {
+                MICA_TRY(split_row(mica_arena_strdup(table->arena, line), line, where, &row, err));
+            }
             mica_cali_table_add_line(table, (mica_cali_section)section, line);
         } else if (*line != '\0' && *line != '#') {
             MICA_TRY(read_row(table, line, mica_arena_printf(table->arena, "%s:%zu", path, number), err));

@@ -32,6 +32,9 @@ void mica_cali_table_add_line(mica_cali_table *table, mica_cali_section section,
 size_t mica_cali_table_lines(const mica_cali_table *table, mica_cali_section section,
                              const char *const **out_lines);
 
+/* Line i of section #int4_th as numbers; the name lives as long as the table. Fails for a line that is no row. */
+mica_status mica_cali_table_int4(const mica_cali_table *table, size_t i, mica_cali_row *out, mica_error *err);
+
 /* Reads a table. Names may hold spaces: the last three words of a row are the numbers. Errors name
  * file, line and what is wrong: missing number, not finite, min > max, duplicate name, no row at all.
  * NULL on error. */
@@ -50,7 +53,8 @@ mica_status mica_cali_table_write(const mica_cali_table *table, const char *path
 
 /* Puts calibrated types on every real tensor of main that has a row. Symmetric, but for the ops of section #asym_op: [-threshold,
  * threshold], or [0, threshold] when the row's min is >= 0; asymmetric: the row's min and max.
- * Tensors without a row keep their type. Rows that name no tensor fail with the nearest name. */
+ * Tensors without a row keep their type. Rows that name no tensor fail with the nearest name. Thresholds of section
+ * #int4_th become the attribute in_int4_threshold of the Conv and MatMul that read the tensor. */
 mica_status mica_import_calibration(mica_module *module, const mica_cali_table *table,
                                     bool asymmetric, mica_error *err);
 

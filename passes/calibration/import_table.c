@@ -33,6 +33,35 @@ static bool is_asymmetric(const mica_cali_table *table, const char *name) {
     return false;
 }
 
+static mica_status unknown(const char *what, const char *name, const char *const *names, size_t n, mica_error *err) {
+    const char *nearest = mica_nearest(name, names, n);
+    return mica_fail(err, "calibration table has a %s for '%s', which the model does not have%s%s%s; was it made for "
+                          "another model?", what, name, nearest != NULL ? " (nearest is '" : "",
+                     nearest != NULL ? nearest : "", nearest != NULL ? "')" : "");
+}
+
+/* The threshold for 4 bits goes to the ops that may want it; seen: values by name. */
+static mica_status import_int4(const mica_cali_table *table, const mica_map *seen, const char *const *names, size_t n,
+                               mica_error *err) {
+    const char *const *lines = NULL;
+    const size_t count = mica_cali_table_lines(table, MICA_CALI_INT4_TH, &lines);
+    for (size_t i = 0; i < count; ++i) {
+        mica_cali_row row;
+        MICA_TRY(mica_cali_table_int4(table, i, &row, err));
+        const mica_value *value = mica_map_get(seen, row.name);
+        if (value == NULL) {
+            return unknown("threshold for 4 bits", row.name, names, n, err);
+        }
+        for (const mica_use *use = value->first_use; use != NULL; use = use->next) {
+            const bool product = mica_op_is(use->user, "top.Conv") || mica_op_is(use->user, "top.MatMul");
+            if (product && mica_op_operand(use->user, 0) == value) {
+                mica_op_set_f64(use->user, "in_int4_threshold", fmax(row.threshold, MICA_MIN_THRESHOLD));
+            }
+        }
+    }
+    return MICA_OK;
+}
+
 mica_status mica_import_calibration(mica_module *module, const mica_cali_table *table,
                                     bool asymmetric, mica_error *err) {
     mica_op *func = mica_module_func(module, "main");
@@ -45,7 +74,7 @@ mica_status mica_import_calibration(mica_module *module, const mica_cali_table *
         for (uint32_t i = 0; i < op->n_results; ++i) {
             mica_value *value = &op->results[i];
             const char *name = mica_value_name(value);
-            mica_map_set(seen, name, NULL);
+            mica_map_set(seen, name, value);
             mica_vec_push(&names, name);
             const mica_cali_row *row = mica_cali_table_get(table, name);
             const mica_type element = mica_type_element(value->type);
@@ -60,13 +89,10 @@ mica_status mica_import_calibration(mica_module *module, const mica_cali_table *
     for (size_t i = 0; status == MICA_OK && i < mica_cali_table_count(table); ++i) {
         const char *name = mica_cali_table_at(table, i)->name;
         if (!mica_map_has(seen, name)) {
-            const char *nearest = mica_nearest(name, names.data, names.len);
-            status = mica_fail(err, "calibration table has a row for '%s', which the model does not "
-                                    "have%s%s%s; was it made for another model?", name,
-                               nearest != NULL ? " (nearest is '" : "",
-                               nearest != NULL ? nearest : "", nearest != NULL ? "')" : "");
+            status = unknown("row", name, names.data, names.len, err);
         }
     }
+    status = status == MICA_OK ? import_int4(table, seen, names.data, names.len, err) : status;
     mica_map_destroy(seen);
     mica_vec_free(&names);
     if (status == MICA_OK) {

@@ -1,4 +1,4 @@
-/* Conv, Deconv, Scale -> tpu.Conv*, tpu.Deconv [conv-int, weight-per-channel, bias-fold]. */
+/* Conv, Deconv, Scale -> tpu.Conv*, tpu.Deconv [conv-int, weight-per-channel, weight-int4, bias-fold]. */
 #include <math.h>
 #include <stdio.h>
 
@@ -11,7 +11,7 @@ typedef struct channel_weights {
     int8_t *q;         /* in the order of the source array */
     int32_t *bias;
     double *scales;
-    int64_t *zeros;    /* all 0 */
+    int bits;
     int64_t *multipliers, *shifts;
 } channel_weights;
 
@@ -43,11 +43,11 @@ static mica_status quantize_channel(mica_lowering *l, const mica_op *op, const w
                                     const float *w, double bias, mica_type in, mica_type out,
                                     int64_t c, channel_weights *r) {
     const double scale = mica_lower_weight_scale(l, channel_absmax(order, w, c, r->per), bias,
-                                                 mica_lower_scale_of(in));
+                                                 mica_lower_scale_of(in), r->bits);
     int64_t sum = 0;
     for (int64_t k = 0; k < r->per; k += order->run) {
         const int64_t at = weight_index(order, c, k);
-        sum += mrt_quantize_weights(w + at, order->run, scale, r->q + at);
+        sum += mrt_quantize_weights_to(w + at, order->run, scale, mrt_weight_most(r->bits), r->q + at);
     }
     r->scales[c] = scale;
     r->bias[c] = mrt_bias_fold(bias, mica_lower_scale_of(in), scale, mica_lower_zero_of(in), sum);
@@ -65,7 +65,7 @@ static mica_status quantize_channel(mica_lowering *l, const mica_op *op, const w
     return MICA_OK;
 }
 
-static channel_weights channel_weights_alloc(mica_arena *arena, int64_t channels, int64_t per) {
+static channel_weights channel_weights_alloc(mica_arena *arena, int64_t channels, int64_t per, int bits) {
     const size_t n = (size_t)channels;
     return (channel_weights){
         .channels = channels,
@@ -73,16 +73,10 @@ static channel_weights channel_weights_alloc(mica_arena *arena, int64_t channels
         .q = mica_arena_alloc(arena, n * (size_t)per + 1),
         .bias = mica_arena_alloc(arena, n * sizeof(int32_t)),
         .scales = mica_arena_alloc(arena, n * sizeof(double)),
-        .zeros = mica_arena_alloc(arena, n * sizeof(int64_t)),
+        .bits = bits,
         .multipliers = mica_arena_alloc(arena, n * sizeof(int64_t)),
         .shifts = mica_arena_alloc(arena, n * sizeof(int64_t)),
     };
-}
-
-static mica_type channel_type(mica_lowering *l, const channel_weights *w, int axis) {
-    return mica_type_uniform_axis(l->context, mica_lower_uniform(l, MRT_I8, 1.0, 0)->storage,
-                                  mica_type_f32(l->context), axis, w->scales, w->zeros,
-                                  (size_t)w->channels);
 }
 
 static const char *conv_name(const mica_op *op) {
@@ -91,7 +85,7 @@ static const char *conv_name(const mica_op *op) {
     return names[spatial >= 1 && spatial <= 3 ? spatial - 1 : 1];
 }
 
-static const char *int8_obstacle(const mica_op *op) {
+static const char *integer_obstacle(const mica_op *op) {
     if (!mica_is_weight(mica_op_operand(op, 1))) {
         return "the filter is not constant";
     }
@@ -100,23 +94,24 @@ static const char *int8_obstacle(const mica_op *op) {
 }
 
 /* Emits the integer op from quantized weights. */
-static void emit_int8(mica_lowering *l, const mica_op *op, const char *name, mica_value *input,
+static void emit_integer(mica_lowering *l, const mica_op *op, const char *name, mica_value *input,
                       const channel_weights *w, int axis, int rank, const int64_t *dims,
                       mica_type out) {
     const int64_t channels = w->channels;
     mica_value *operands[3] = {
         input,
-        mica_lower_const(l, op, "filter_i8", channel_type(l, w, axis), rank, dims, w->q),
+        mica_lower_const(l, op, w->bits == 4 ? "filter_i4" : "filter_i8",
+                         mica_lower_weight_type(l, w->bits, axis, w->scales, (size_t)channels), rank, dims, w->q),
         mica_lower_const(l, op, "bias_i32", mica_type_integer(l->context, 32, MICA_SIGNLESS), 1,
                          &channels, w->bias)};
     mica_op *made = mica_lower_emit(l, op, name, operands, 3, &out, true);
     mica_lower_set_requant(made, w->multipliers, w->shifts, (size_t)channels, (size_t)channels);
 }
 
-static mica_status lower_int8(mica_lowering *l, const mica_op *op, const char *name,
-                              bool is_deconv) {
-    const char *obstacle = int8_obstacle(op);
-    mica_value *input = obstacle == NULL ? mica_lower_quantized(l, mica_op_operand(op, 0)) : NULL;
+static mica_status lower_integer(mica_lowering *l, const mica_op *op, mica_mode mode, const char *name,
+                                 bool is_deconv) {
+    const char *obstacle = integer_obstacle(op);
+    mica_value *input = obstacle == NULL ? mica_lower_left(l, op, mode) : NULL;
     const mica_type out = mica_lower_quant_type(l, &op->results[0]);
     if (obstacle == NULL && (input == NULL || out == NULL)) {
         obstacle = "no calibration for its input or output";
@@ -134,7 +129,7 @@ static mica_status lower_int8(mica_lowering *l, const mica_op *op, const char *n
     order.out_per_group = is_deconv ? filter->dims[1] : filter->dims[0] / groups;
     order.run = is_deconv ? order.window : order.in_per_group * order.window;
     channel_weights w = channel_weights_alloc(l->tpu->arena, order.out_per_group * groups,
-                                              order.in_per_group * order.window);
+                                              order.in_per_group * order.window, mica_lower_weight_bits(mode));
     mica_value *bias_value = mica_op_present(op, 2);
     const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;
     const mica_type in = mica_type_element(input->type);
@@ -144,20 +139,20 @@ static mica_status lower_int8(mica_lowering *l, const mica_op *op, const char *n
         MICA_TRY(quantize_channel(l, op, &order, filter->data, b, in, out, c, &w));
     }
     /* A grouped deconvolution shares axis 1 between groups, so its type names no axis scales. */
-    emit_int8(l, op, name, input, &w, is_deconv ? 1 : 0, filter->rank, filter->dims, out);
+    emit_integer(l, op, name, input, &w, is_deconv ? 1 : 0, filter->rank, filter->dims, out);
     return MICA_OK;
 }
 
 mica_status mica_lower_conv(mica_lowering *l, const mica_op *op, mica_mode mode) {
-    return mode == MICA_MODE_INT8 ? lower_int8(l, op, conv_name(op), false)
-                                  : mica_lower_float_as(l, op, mode, conv_name(op), NULL);
+    return mica_mode_has_integers(mode) ? lower_integer(l, op, mode, conv_name(op), false)
+                                        : mica_lower_float_as(l, op, mode, conv_name(op), NULL);
 }
 
 mica_status mica_lower_deconv(mica_lowering *l, const mica_op *op, mica_mode mode) {
     if (mode == MICA_MODE_INT8 && mica_op_i64(op, "group") > 1) {
         return mica_lower_fallback(l, op, "grouped deconvolution has no integer form");
     }
-    return mode == MICA_MODE_INT8 ? lower_int8(l, op, "tpu.Deconv", true)
+    return mode == MICA_MODE_INT8 ? lower_integer(l, op, mode, "tpu.Deconv", true)
                                   : mica_lower_float_as(l, op, mode, "tpu.Deconv", NULL);
 }
 
@@ -181,7 +176,7 @@ mica_status mica_lower_scale(mica_lowering *l, const mica_op *op, mica_mode mode
     const int64_t channels = x->type->dims[1];
     const weight_order order = {.groups = channels, .in_per_group = 1, .out_per_group = 1, .window = 1,
                                 .run = 1};
-    channel_weights w = channel_weights_alloc(l->tpu->arena, channels, 1);
+    channel_weights w = channel_weights_alloc(l->tpu->arena, channels, 1, 8);
     const float *factor = mica_weight_data(mica_op_operand(op, 1))->data;
     const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;
     for (int64_t c = 0; c < channels; ++c) {
@@ -189,7 +184,7 @@ mica_status mica_lower_scale(mica_lowering *l, const mica_op *op, mica_mode mode
                                   mica_type_element(input->type), out, c, &w));
     }
     const int64_t dims[5] = {channels, 1, 1, 1, 1};
-    emit_int8(l, op, conv_name(op), input, &w, 0, x->type->rank, dims, out);
+    emit_integer(l, op, conv_name(op), input, &w, 0, x->type->rank, dims, out);
     mica_op *made = l->map[op->order]->def;
     const int64_t ones[3] = {1, 1, 1};
     mica_op_set_i64s(made, "kernel_shape", ones, (size_t)x->type->rank - 2);

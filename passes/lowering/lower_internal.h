@@ -56,12 +56,19 @@ mica_type mica_lower_float_type(const mica_lowering *l, mica_mode mode);
 /* Quantized element type from the calibrated range of a top value; NULL when it has none, which is
  * recorded for the report. */
 mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top);
-/* Scale of weights of that largest magnitude, as the options want it [weight-per-channel, scale-pow2]. */
-double mica_lower_weight_scale(const mica_lowering *l, double absmax, double bias, double scale_in);
 /* What the bias of `op` takes so that the sum behind it keeps its mean [add-ties]; mostly 0. */
 double mica_lower_tie_offset(mica_lowering *l, const mica_op *op);
 /* True for a sum that all users read in float: it runs in float too. */
 bool mica_lower_sum_is_float(const mica_op *op);
+/* Scale of weights of that largest magnitude, as the options want it, in 8 or 4 bits [weight-per-channel,
+ * weight-int4, scale-pow2]. */
+double mica_lower_weight_scale(const mica_lowering *l, double absmax, double bias, double scale_in, int bits);
+static inline int mica_lower_weight_bits(mica_mode mode) { return mica_mode_is_narrow(mode) ? 4 : 8; }
+/* Element type of weights of that many bits with a scale per channel of an axis. */
+mica_type mica_lower_weight_type(mica_lowering *l, int bits, int axis, const double *scales, size_t n);
+/* Input of a Conv or MatMul: quantized, in mode INT4 to 4 bits by its range for those [input-int4]. NULL as
+ * mica_lower_quantized. */
+mica_value *mica_lower_left(mica_lowering *l, const mica_op *op, mica_mode mode);
 /* Quantized type from a scale and zero point. */
 mica_type mica_lower_uniform(const mica_lowering *l, mrt_dtype dtype, double scale, int32_t zero);
 /* True for f32 or calibrated elements: data that may be quantized. */

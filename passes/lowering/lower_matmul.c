@@ -1,4 +1,4 @@
-/* MatMul -> tpu.MatMul [matmul-int, matmul-real, weight-per-channel, bias-fold]. */
+/* MatMul -> tpu.MatMul [matmul-int, matmul-real, weight-per-channel, weight-int4, bias-fold]. */
 #include <math.h>
 
 #include "passes/lowering/lower_hooks.h"
@@ -28,15 +28,15 @@ static void find_absmax(const columns *at, const float *source, double *absmax) 
     }
 }
 
-static void quantize_columns(const columns *at, const float *source, const double *scales, int8_t *q,
+static void quantize_columns(const columns *at, const float *source, const double *scales, int most, int8_t *q,
                              int64_t *sums) {
     for (int64_t n = 0; n < at->n && at->k_step == 1; ++n) {
-        sums[n] = mrt_quantize_weights(source + n * at->n_step, at->k, scales[n], q + n * at->n_step);
+        sums[n] = mrt_quantize_weights_to(source + n * at->n_step, at->k, scales[n], most, q + n * at->n_step);
     }
     for (int64_t k = 0; k < at->k && at->k_step != 1; ++k) {
         for (int64_t n = 0; n < at->n; ++n) {
             const int64_t i = k * at->k_step + n;
-            q[i] = mrt_quantize_weight(source[i], scales[n]);
+            q[i] = mrt_quantize_weight_to(source[i], scales[n], most);
             sums[n] += q[i];
         }
     }
@@ -66,7 +66,7 @@ static mica_status set_column_requant(mica_lowering *l, const mica_op *op, mica_
 
 /* `out` f32: the sums times their scale, not requantized [matmul-real]. */
 static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mica_value *input,
-                                        mica_type out) {
+                                        mica_type out, int bits) {
     mica_arena *arena = l->tpu->arena;
     const mica_ndarray *w = mica_weight_data(mica_op_operand(op, 1));
     const bool transposed = mica_op_bool(op, "right_transpose");
@@ -76,7 +76,6 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
     int8_t *q = mica_arena_alloc(arena, (size_t)(at.k * at.n) + 1);
     double *absmax = mica_arena_alloc(arena, (size_t)at.n * sizeof *absmax);
     double *scales = mica_arena_alloc(arena, (size_t)at.n * sizeof *scales);
-    int64_t *zeros = mica_arena_alloc(arena, (size_t)at.n * sizeof *zeros);
     int64_t *sums = mica_arena_alloc(arena, (size_t)at.n * sizeof *sums);
     int32_t *bias_q = mica_arena_alloc(arena, (size_t)at.n * sizeof *bias_q);
     mica_value *bias_value = mica_op_present(op, 2);
@@ -86,18 +85,16 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
     find_absmax(&at, source, absmax);
     for (int64_t n = 0; n < at.n; ++n) {
         const double b = (bias_count == 0 ? 0.0 : (double)bias[bias_count == 1 ? 0 : n]) + offset;
-        scales[n] = mica_lower_weight_scale(l, absmax[n], b, mica_lower_scale_of(in));
+        scales[n] = mica_lower_weight_scale(l, absmax[n], b, mica_lower_scale_of(in), bits);
     }
-    quantize_columns(&at, source, scales, q, sums);
+    quantize_columns(&at, source, scales, mrt_weight_most(bits), q, sums);
     for (int64_t n = 0; n < at.n; ++n) {
         const double b = (bias_count == 0 ? 0.0 : (double)bias[bias_count == 1 ? 0 : n]) + offset;
         bias_q[n] = mrt_bias_fold(b, mica_lower_scale_of(in), scales[n], mica_lower_zero_of(in), sums[n]);
     }
-    const mica_type type = mica_type_uniform_axis(
-        l->context, mica_lower_uniform(l, MRT_I8, 1.0, 0)->storage, mica_type_f32(l->context),
-        transposed ? 0 : 1, scales, zeros, (size_t)at.n);
+    const mica_type type = mica_lower_weight_type(l, bits, transposed ? 0 : 1, scales, (size_t)at.n);
     mica_value *operands[3] = {
-        input, mica_lower_const(l, op, "filter_i8", type, 2, w->dims, q),
+        input, mica_lower_const(l, op, bits == 4 ? "filter_i4" : "filter_i8", type, 2, w->dims, q),
         mica_lower_const(l, op, "bias_i32", mica_type_integer(l->context, 32, MICA_SIGNLESS), 1, &at.n,
                          bias_q)};
     mica_op *made = mica_lower_emit(l, op, "tpu.MatMul", operands, 3, &out, true);
@@ -142,7 +139,7 @@ mica_status mica_lower_matmul(mica_lowering *l, const mica_op *op, mica_mode mod
     if (mica_is_weight(a)) {
         return mica_lower_fallback(l, op, "the left operand is constant");
     }
-    mica_value *left = mica_lower_quantized(l, a);
+    mica_value *left = mica_lower_left(l, op, mode);
     if (left == NULL) {
         return mica_lower_fallback(l, op, "no calibration for its input");
     }
@@ -156,7 +153,7 @@ mica_status mica_lower_matmul(mica_lowering *l, const mica_op *op, mica_mode mod
         if (bias != NULL && !mica_is_weight(bias)) {
             return mica_lower_fallback(l, op, "the bias is not constant");
         }
-        return lower_constant_right(l, op, left, out);
+        return lower_constant_right(l, op, left, out, mica_lower_weight_bits(mode));
     }
     mica_value *right = mica_lower_quantized(l, b);
     if (right == NULL || bias != NULL) {

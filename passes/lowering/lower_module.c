@@ -38,18 +38,19 @@ mica_status mica_lowering_check(const mica_lowering_options *options, mica_error
 }
 
 /* A fused location stands for several results or several source ops: any of its names counts. */
-mica_mode mica_lower_mode_of(const mica_lowering *l, const mica_op *op) {
-    mica_mode mode = l->options->mode;
-    if (l->options->qtable == NULL) {
-        return mode;
-    }
+static bool find_row(const mica_lowering *l, const mica_op *op, mica_mode *mode) {
     const size_t parts = op->loc->kind == MICA_LOC_FUSED ? op->loc->n_parts : 1;
-    for (size_t i = 0; i < parts; ++i) {
-        if (mica_qtable_get(l->options->qtable, mica_loc_get_name_at(op->loc, i), &mode)) {
-            return mode;
+    for (size_t i = 0; i < parts && l->options->qtable != NULL; ++i) {
+        if (mica_qtable_get(l->options->qtable, mica_loc_get_name_at(op->loc, i), mode)) {
+            return true;
         }
     }
-    return l->options->mode;
+    return false;
+}
+
+mica_mode mica_lower_mode_of(const mica_lowering *l, const mica_op *op) {
+    mica_mode mode = l->options->mode;
+    return find_row(l, op, &mode) ? mode : l->options->mode;
 }
 
 /* Numbers all values of main: block arguments first, then the results of each op. */
@@ -80,6 +81,26 @@ static mica_mode mode_in_w8a8(const mica_lowering *l, const mica_op *op) {
                                                                       : l->options->processor->fallback;
 }
 
+/* The modes of 4 bits are those of products with constant weights; all else is as in INT8. *reason: why an op
+ * that was asked for is not. A depthwise convolution has few weights and all of them matter. */
+static mica_mode mode_in_four_bits(const mica_op *op, mica_mode mode, bool by_name, const char **reason) {
+    const mica_value *weights = op->n_operands > 1 ? mica_op_operand(op, 1) : NULL;
+    const bool conv = mica_op_is(op, "top.Conv");
+    if ((!conv && !mica_op_is(op, "top.MatMul")) || !mica_is_weight(weights)) {
+        *reason = by_name ? "4 bits are for convolutions and products with constant weights" : NULL;
+        return MICA_MODE_INT8;
+    }
+    if (conv && mica_op_i64(op, "group") > 1 && weights->type->dims[1] == 1) {
+        *reason = "depthwise";
+        return MICA_MODE_INT8;
+    }
+    if (!conv && weights->type->rank != 2) {
+        *reason = "batched weights";
+        return MICA_MODE_INT8;
+    }
+    return mode;
+}
+
 static mica_status lower_op(mica_lowering *l, const mica_op *op) {
     if (mica_op_is(op, "top.None") || mica_op_is(op, "top.Weight")) {
         return MICA_OK; /* cloned where they are used */
@@ -93,8 +114,13 @@ static mica_status lower_op(mica_lowering *l, const mica_op *op) {
                                op->name);
     }
     mica_mode mode = mica_lower_mode_of(l, op);
-    mode = mode == MICA_MODE_W8A8 ? mode_in_w8a8(l, op) : mode;
+    mica_mode given;
     const char *reason = NULL;
+    if (mode == MICA_MODE_W8A8) {
+        mode = mode_in_w8a8(l, op);
+    } else if (mica_mode_is_narrow(mode)) {
+        mode = mode_in_four_bits(op, mode, find_row(l, op, &given), &reason);
+    }
     if (l->is_cut && mica_ptr_map_get_pointer(&l->front, op) == NULL) {
         const bool has_f32 = mica_processor_has_mode(l->options->processor, MICA_MODE_F32);
         mode = has_f32 ? MICA_MODE_F32 : l->options->processor->fallback;

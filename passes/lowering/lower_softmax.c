@@ -9,7 +9,8 @@ static bool feeds_only_products(const mica_lowering *l, const mica_value *value)
     for (const mica_use *use = value->first_use; use != NULL; use = use->next) {
         const mica_op *user = use->user;
         mica_lower_fn *hook = mica_lower_hook(user);
-        if (hook == NULL || mica_lower_mode_of(l, user) != MICA_MODE_INT8) {
+        const mica_mode mode = mica_lower_mode_of(l, user);
+        if (hook == NULL || (mode != MICA_MODE_INT8 && !mica_mode_is_narrow(mode))) {
             return false;
         }
         if (hook == mica_lower_movement ? !feeds_only_products(l, &user->results[0])

@@ -38,6 +38,11 @@ static void record_uncalibrated(mica_lowering *l, const mica_value *top) {
     mica_vec_push(&l->uncalibrated, mica_intern(l->context, name));
 }
 
+/* Symmetric ranges begin at 0 or at -max; another one was made asymmetric on purpose (#asym_op). */
+static bool has_own_range(mica_type element) {
+    return element->min != 0.0 && element->min != -element->max;
+}
+
 mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top) {
     const mica_type element = mica_type_element(top->type);
     if (!mica_type_is_calibrated(element)) {
@@ -47,9 +52,7 @@ mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top) {
         return NULL;
     }
     mrt_qparams params;
-    /* Symmetric ranges begin at 0 or at -max; another one was made asymmetric on purpose (#asym_op). */
-    const bool own = element->min != 0.0 && element->min != -element->max;
-    const mrt_status status = l->options->asymmetric || own
+    const mrt_status status = l->options->asymmetric || has_own_range(element)
                                   ? mrt_qparams_asymmetric(element->min, element->max, 8, &params)
                                   : mrt_qparams_symmetric(element->min, element->max, 8, &params);
     if (status != MRT_OK) {
@@ -59,9 +62,14 @@ mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top) {
     return mica_lower_uniform(l, params.dtype, scale, params.zero_point);
 }
 
-double mica_lower_weight_scale(const mica_lowering *l, double absmax, double bias, double scale_in) {
-    const double scale = mrt_weight_scale(absmax, fabs(bias), scale_in);
+double mica_lower_weight_scale(const mica_lowering *l, double absmax, double bias, double scale_in, int bits) {
+    const double scale = mrt_weight_scale_to(absmax, fabs(bias), scale_in, mrt_weight_most(bits));
     return l->options->pow2 ? mrt_pow2_above(scale) : scale;
+}
+
+mica_type mica_lower_weight_type(mica_lowering *l, int bits, int axis, const double *scales, size_t n) {
+    return mica_type_uniform_axis(l->context, mica_type_integer(l->context, bits, MICA_SIGNED),
+                                  mica_type_f32(l->context), axis, scales, NULL, n);
 }
 
 mrt_dtype mica_lower_storage(mica_type element) { return mica_dtype_of(element); }
@@ -104,6 +112,9 @@ mica_value *mica_lower_value(mica_lowering *l, const mica_value *top) {
 }
 
 static const char *type_suffix(mica_type element) {
+    if (mica_type_quant_bits(element) == 4) {
+        return mrt_dtype_name(mica_dtype_of(element->storage));
+    }
     return mrt_dtype_name(mica_dtype_of(element));
 }
 
@@ -140,12 +151,8 @@ static mica_value *cast(mica_lowering *l, const mica_value *top, mica_value *val
     return mica_op_result(mica_build(&l->builder, &state), 0);
 }
 
-mica_value *mica_lower_as(mica_lowering *l, const mica_value *top, mica_type element) {
-    mica_value *value = mica_lower_value(l, top);
-    if (mica_type_is_none(value->type) || !mica_lower_is_real(top) ||
-        mica_type_element(value->type) == element) {
-        return value;
-    }
+/* `value` is what stands for `top`, or an 8-bit cast of it. */
+static mica_value *cast_once(mica_lowering *l, const mica_value *top, mica_value *value, mica_type element) {
     char key[64];
     snprintf(key, sizeof key, "%p:%p", (const void *)value, (const void *)element);
     mica_value *known = mica_map_get(l->casts, key);
@@ -154,6 +161,15 @@ mica_value *mica_lower_as(mica_lowering *l, const mica_value *top, mica_type ele
         mica_map_set(l->casts, key, known);
     }
     return known;
+}
+
+mica_value *mica_lower_as(mica_lowering *l, const mica_value *top, mica_type element) {
+    mica_value *value = mica_lower_value(l, top);
+    if (mica_type_is_none(value->type) || !mica_lower_is_real(top) ||
+        mica_type_element(value->type) == element) {
+        return value;
+    }
+    return cast_once(l, top, value, element);
 }
 
 mica_value *mica_lower_quantized(mica_lowering *l, const mica_value *top) {
@@ -165,12 +181,44 @@ mica_value *mica_lower_quantized(mica_lowering *l, const mica_value *top) {
     return element == NULL ? NULL : mica_lower_as(l, top, element);
 }
 
+/* Range of 4 bits: the calibrated one, clipped at the threshold of the reader when it has one. */
+static mica_type narrow_type(mica_lowering *l, const mica_value *top, double threshold) {
+    const mica_type element = mica_type_element(top->type);
+    if (!mica_type_is_calibrated(element)) {
+        return NULL;
+    }
+    mrt_qparams params;
+    const bool asymmetric = l->options->asymmetric || has_own_range(element);
+    const double min = threshold > 0.0 ? fmax(element->min, -threshold) : element->min;
+    const double max = threshold > 0.0 ? fmin(element->max, threshold) : element->max;
+    const double most = threshold > 0.0 ? threshold : fmax(fabs(element->min), fabs(element->max));
+    const mrt_status status = asymmetric ? mrt_qparams_asymmetric(min, max, 4, &params)
+                                         : mrt_qparams_symmetric(element->min < 0.0 ? -most : 0.0, most, 4, &params);
+    if (status != MRT_OK) {
+        return NULL;
+    }
+    const double scale = l->options->pow2 ? mrt_pow2_nearest(params.scale) : params.scale;
+    const mica_sign sign = params.dtype == MRT_I8 ? MICA_SIGNED : MICA_UNSIGNED;
+    return mica_type_uniform(l->context, mica_type_integer(l->context, 4, sign), mica_type_f32(l->context), scale,
+                             params.zero_point);
+}
+
+mica_value *mica_lower_left(mica_lowering *l, const mica_op *op, mica_mode mode) {
+    const mica_value *top = mica_op_operand(op, 0);
+    mica_value *bytes = mica_lower_quantized(l, top);
+    if (bytes == NULL || mode != MICA_MODE_INT4 || mica_type_quant_bits(mica_type_element(bytes->type)) != 8) {
+        return bytes;
+    }
+    const mica_type element = narrow_type(l, top, mica_op_f64(op, "in_int4_threshold"));
+    return element == NULL ? NULL : cast_once(l, top, bytes, element);
+}
+
 mica_value *mica_lower_const_i8(mica_lowering *l, const mica_op *op, const mica_value *top,
                                 const char *suffix) {
     const mica_ndarray *array = mica_weight_data(top);
     const int64_t count = mica_ndarray_count(array);
     const float *source = array->data;
-    const double scale = mica_lower_weight_scale(l, mrt_weights_absmax(source, count), 0.0, 1.0);
+    const double scale = mica_lower_weight_scale(l, mrt_weights_absmax(source, count), 0.0, 1.0, 8);
     int8_t *q = mica_alloc((size_t)count + 1);
     (void)mrt_quantize_weights(source, count, scale, q);
     mica_value *value = mica_lower_const(l, op, suffix, mica_lower_uniform(l, MRT_I8, scale, 0),

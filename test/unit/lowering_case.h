@@ -43,7 +43,7 @@ static inline void graph_calibrate(graph *g, bool asymmetric, const char *withou
 
 static inline lowered graph_lower(graph *g, mica_mode mode, bool asymmetric, const mica_qtable *qtable) {
     lowered l = {0};
-    const mica_lowering_options options = {.processor = mica_processor_find("bm1684x"), .mode = mode,
+    const mica_lowering_options options = {.processor = mica_processor_find("cpu"), .mode = mode,
                                            .asymmetric = asymmetric, .qtable = qtable};
     mica_error err = {0};
     ck_assert_msg(mica_lowering_check(&options, &err) == MICA_OK, "%s", err.text);

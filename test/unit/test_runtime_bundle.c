@@ -1,5 +1,6 @@
 /* Bundles: what is written is what is read, the same input gives the same bytes, and no damaged
  * file does harm. */
+#include "backends/bundle/bundle_fb.h"
 #include "backends/bundle/bundle_writer.h"
 #include "runtime/mrt_bundle_index.h"
 #include "runtime/mrt_exec.h"
@@ -26,6 +27,8 @@
 static const float weights[24] = {1, -2, 3, -4, 5, -6, 7, -8, 9, -10, 11, -12,
                                   13, -14, 15, -16, 17, -18, 19, -20, 21, -22, 23, -24};
 static const uint16_t halves[4] = {0xbc00, 0x3c00, 0x4000, 0xc248};
+
+static const int8_t fours[5] = {-8, 7, 0, -1, 3};
 
 static mrt_tensor tensor(const char *name, mrt_dtype dtype, int32_t rank, int64_t d0, int64_t d1) {
     return (mrt_tensor){
@@ -68,6 +71,9 @@ static mrt_plan *build(void) {
     quantized.zero_point = -3;
     const int32_t copy = add(plan, quantized, MRT_VALUE, NULL);
     mrt_plan_add_step(plan, MRT_K_copy, NULL, &q, 1, &copy, 1, "Copy_4");
+    mrt_tensor four = tensor("four", MRT_I8, 1, 5, 0);
+    four.bits = 4;
+    add(plan, four, MRT_CONST, fours);
     mrt_plan_add_output(plan, turned);
     mrt_plan_add_output(plan, half);
     mrt_plan_add_output(plan, copy);
@@ -149,6 +155,7 @@ static void expect_same_plan(const mrt_plan *a, const mrt_plan *b) {
         ck_assert_str_eq(s->info.name, t->info.name);
         EXPECT(s->info.dtype == t->info.dtype && s->kind == t->kind);
         EXPECT(mrt_shape_equal(&s->info.shape, &t->info.shape));
+        EXPECT(s->info.bits == t->info.bits);
         EXPECT(s->info.scale == t->info.scale && s->info.zero_point == t->info.zero_point);
         EXPECT(s->alias_of == t->alias_of && s->is_output == t->is_output);
         if (s->kind == MRT_CONST) {
@@ -186,7 +193,7 @@ START_TEST(round_trip) {
     ck_assert_uint_eq(info->n_ops, 2);
     ck_assert_str_eq(info->ops[1].mode, "F16");
     ck_assert_uint_eq(info->n_sections, 2);
-    ck_assert_uint_eq(info->sections[0].bytes, 128 + 8);
+    ck_assert_uint_eq(info->sections[0].bytes, 192 + 3); /* 96, 8, 5 packed */
     ck_assert_uint_eq(info->sections[0].offset % 4096, 0);
     ck_assert_str_eq(mrt_bundle_find_attribute(bundle, "color"), "blue");
     ck_assert_ptr_null(mrt_bundle_find_attribute(bundle, "shape"));
@@ -243,7 +250,7 @@ START_TEST(constants_are_mapped) {
         const mrt_plan *read = mrt_bundle_plan(bundles[k]);
         for (int32_t i = 0; i < read->n_tensors; i++) {
             if (read->tensors[i].kind == MRT_CONST) {
-                EXPECT(is_mapped(read->tensors[i].info.data, path));
+                EXPECT(is_mapped(read->tensors[i].info.data, path) == (read->tensors[i].info.bits == 0));
                 constants++;
             }
         }
@@ -402,6 +409,96 @@ START_TEST(wrong_files) {
 }
 END_TEST
 
+/* [pack-int4] Packed constants of a file that does not know them, with bits set behind the last value, of a
+ * wrong number of bytes, of bytes used twice. */
+START_TEST(packed_constants) {
+    size_t size;
+    uint8_t *data = sample(&size);
+    mrt_bundle_header *header = header_of(data);
+    uint8_t *index = data + header->index_offset;
+    mrt_error err = {{0}};
+    uint8_t *last = data + 4096 + 192 + 2;
+    ck_assert_int_eq(*last, 3);
+    *last |= 0x40;
+    ck_assert_int_eq(open_copy(data, size, MRT_BUNDLE_TRUST_HASHES, &err), MRT_CORRUPT);
+    ck_assert_str_eq(err.text, "bundle: unused bits are set behind constant 'four'");
+    *last = 3;
+    int old = 0;
+    int wrong = 0;
+    for (size_t at = 0; at + 4 <= header->index_bytes; at += 4) {
+        uint32_t word;
+        memcpy(&word, index + at, sizeof word);
+        if (word != 3) {
+            continue;
+        }
+        const uint32_t two = 2;
+        memcpy(index + at, &two, sizeof two);
+        for (header->format = 2; header->format <= 3; header->format++) {
+            reseal(data);
+            if (open_copy(data, size, 0, &err) == MRT_OK) {
+                continue; /* another 3 */
+            }
+            old += strcmp(err.text, "bundle: impossible number of bits of tensor 'four'") == 0;
+            wrong += strcmp(err.text, "bundle: shape and bytes disagree for constant 'four'") == 0;
+        }
+        header->format = 3;
+        memcpy(index + at, &word, sizeof word);
+    }
+    ck_assert_int_eq(old, 1);
+    ck_assert_int_eq(wrong, 1);
+    free(data);
+}
+END_TEST
+
+static void *plain_alloc(void *owner, size_t count, size_t size) {
+    (void)owner;
+    return calloc(count + 1, size);
+}
+
+/* A small file cannot ask for many copies of one packed constant. Copies of the test are not freed. */
+START_TEST(packed_constants_are_not_shared) {
+    static uint8_t many[40000];
+    char *path = temp_path("many");
+    mrt_plan *plan = mrt_plan_create();
+    mrt_tensor four = tensor("four", MRT_U8, 1, (int64_t)sizeof many, 0);
+    four.bits = 4;
+    add(plan, four, MRT_CONST, many);
+    four.name = "twin";
+    add(plan, four, MRT_CONST, many);
+    mrt_error err = {{0}};
+    ck_assert_int_eq(mrt_plan_finalize(plan, false, &err), MRT_OK);
+    write_bundle(path, plan, false);
+    size_t size;
+    uint8_t *data = read_all(path, &size);
+    ck_assert_int_eq(open_copy(data, size, 0, &err), MRT_OK);
+    mrt_bundle_header *header = header_of(data);
+    mrt_bundle_index index;
+    ck_assert_int_eq(mrt_bundle_fb_read(data + header->index_offset, header->index_bytes, plain_alloc, NULL, &index, &err),
+                     MRT_OK);
+    mrt_index_tensor tensors[4] = {index.tensors[0], index.tensors[0], index.tensors[0], index.tensors[0]};
+    index.tensors = tensors;
+    index.n_tensors = 4;
+    uint8_t *made = NULL;
+    size_t bytes = 0;
+    ck_assert_int_eq(mica_bundle_fb_build(&index, &made, &bytes, &err), MRT_OK);
+    void *forged = NULL;
+    EXPECT(posix_memalign(&forged, 64, header->index_offset + bytes) == 0);
+    memcpy(forged, data, header->index_offset);
+    memcpy((uint8_t *)forged + header->index_offset, made, bytes);
+    header_of(forged)->index_bytes = bytes;
+    header_of(forged)->file_bytes = header->index_offset + bytes;
+    reseal(forged);
+    ck_assert_int_eq(open_copy(forged, header->index_offset + bytes, 0, &err), MRT_CORRUPT);
+    ck_assert_str_eq(err.text, "bundle: bytes used before are those of packed constant 'four'");
+    free(forged);
+    free(made);
+    free(data);
+    mrt_plan_destroy(plan);
+    unlink(path);
+    free(path);
+}
+END_TEST
+
 START_TEST(truncations) {
     size_t size;
     uint8_t *data = sample(&size);
@@ -509,6 +606,8 @@ int main(void) {
     tcase_add_test(tests, verify_golden);
     tcase_add_test(tests, without_golden);
     tcase_add_test(tests, wrong_files);
+    tcase_add_test(tests, packed_constants);
+    tcase_add_test(tests, packed_constants_are_not_shared);
     tcase_add_test(tests, truncations);
     tcase_add_test(tests, random_damage);
     tcase_add_test(tests, resealed_damage_is_reported);
