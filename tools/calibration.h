@@ -15,7 +15,7 @@ typedef struct calibration_settings {
     const char *benchmark, *sample_counts, *tune_list, *recover_mode, *scale, *bias_mode;
     int64_t input_num, threads, finetune_level, tune_num, bias_samples;
     bool processor_given, method_given, benchmark_given, bias_mode_given, bias_samples_given; /* else they have their defaults */
-    bool quiet, correct, equalize, smooth, soften, asymmetric, resume, per_channel;
+    bool int4, quiet, correct, equalize, smooth, soften, asymmetric, resume, per_channel;
     calibration_search_settings *search;
 } calibration_settings;
 

@@ -87,6 +87,8 @@ int main(int argc, char **argv) {
          .help = "weight of clipping against rounding in the error that mmse minimizes"},
         {.name = "--scale", .kind = MICA_OPT_CHOICE, .choices = "free,pow2", .default_text = "free", .dest = &s.scale,
          .help = "pow2: thresholds whose steps are powers of two, for model_deploy --scale pow2"},
+        {.name = "--int4", .kind = MICA_OPT_FLAG, .dest = &s.int4,
+         .help = "thresholds for 4 bits, too (section #int4_th), for model_deploy --quantize INT4"},
         {.name = "--calibration_table", .alias = "-o", .kind = MICA_OPT_STRING, .metavar = "FILE", .required = true,
          .dest = &s.table, .help = "output: one row per tensor: name, threshold, min, max"},
         {.name = "--json", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s.json,

@@ -49,9 +49,11 @@ static void range_of_tensor(void *context, int64_t i) {
             job->ranges[i] = mica_range_pow2(&t->histogram, job->ranges[i], of, t->is_border);
         }
     }
-    if (bits == 4) {
-        job->int4[i] = choice->range != NULL ? choice->range->threshold
-                                             : run_with_bits(method, &t->histogram, 4).threshold;
+    if (bits == 4 || job->method->settings.int4) {
+        /* The whole range of an input is of no use in 15 steps. */
+        const mica_method *narrow = choice != NULL && choice->method != NULL ? choice->method : job->method;
+        job->int4[i] = choice != NULL && choice->range != NULL ? choice->range->threshold
+                                                               : run_with_bits(narrow, &t->histogram, 4).threshold;
     }
 }
 

@@ -19,6 +19,7 @@ typedef struct mica_method_settings {
     double mmse_range;     /* 0.001: largest share of the values that mmse clips */
     double outlier_factor; /* 1: weight of clipping in the error that mmse minimizes */
     bool pow2;             /* thresholds that make steps powers of two */
+    bool int4;             /* thresholds for 4 bits, too, of every tensor */
     int bits;              /* 8; or 4, 16: of the integers that the threshold is for */
 } mica_method_settings;
 
