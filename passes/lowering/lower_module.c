@@ -48,9 +48,37 @@ static bool find_row(const mica_lowering *l, const mica_op *op, mica_mode *mode)
     return false;
 }
 
+/* Why an op has no form with weights of 4 bits, or NULL. A depthwise convolution has few weights, and all of them
+ * matter. */
+static const char *no_four_bits(const mica_op *op) {
+    const bool conv = mica_op_is(op, "top.Conv");
+    const mica_value *weights = op->n_operands > 1 ? mica_op_operand(op, 1) : NULL;
+    if ((!conv && !mica_op_is(op, "top.MatMul")) || !mica_is_weight(weights)) {
+        return "4 bits are for convolutions and products with constant weights";
+    }
+    if (conv) {
+        return mica_op_i64(op, "group") > 1 && weights->type->dims[1] == 1 ? "depthwise" : NULL;
+    }
+    return weights->type->rank != 2 ? "batched weights" : NULL;
+}
+
+mica_mode mica_lower_narrow(const mica_op *op, mica_mode mode) {
+    return mica_mode_is_narrow(mode) && no_four_bits(op) != NULL ? MICA_MODE_INT8 : mode;
+}
+
 mica_mode mica_lower_mode_of(const mica_lowering *l, const mica_op *op) {
     mica_mode mode = l->options->mode;
-    return find_row(l, op, &mode) ? mode : l->options->mode;
+    return mica_lower_narrow(op, find_row(l, op, &mode) ? mode : l->options->mode);
+}
+
+/* Why an op is not in the mode of 4 bits that was asked for: by its name, or as a convolution or product with
+ * constant weights. */
+static const char *narrow_reason(const mica_lowering *l, const mica_op *op) {
+    mica_mode mode = l->options->mode;
+    const bool by_name = find_row(l, op, &mode);
+    const char *why = mica_mode_is_narrow(mode) ? no_four_bits(op) : NULL;
+    const bool product = mica_op_is(op, "top.Conv") || mica_op_is(op, "top.MatMul");
+    return by_name || (product && mica_is_weight(mica_op_operand(op, 1))) ? why : NULL;
 }
 
 /* Numbers all values of main: block arguments first, then the results of each op. */
@@ -81,26 +109,6 @@ static mica_mode mode_in_w8a8(const mica_lowering *l, const mica_op *op) {
                                                                       : l->options->processor->fallback;
 }
 
-/* The modes of 4 bits are those of products with constant weights; all else is as in INT8. *reason: why an op
- * that was asked for is not. A depthwise convolution has few weights and all of them matter. */
-static mica_mode mode_in_four_bits(const mica_op *op, mica_mode mode, bool by_name, const char **reason) {
-    const mica_value *weights = op->n_operands > 1 ? mica_op_operand(op, 1) : NULL;
-    const bool conv = mica_op_is(op, "top.Conv");
-    if ((!conv && !mica_op_is(op, "top.MatMul")) || !mica_is_weight(weights)) {
-        *reason = by_name ? "4 bits are for convolutions and products with constant weights" : NULL;
-        return MICA_MODE_INT8;
-    }
-    if (conv && mica_op_i64(op, "group") > 1 && weights->type->dims[1] == 1) {
-        *reason = "depthwise";
-        return MICA_MODE_INT8;
-    }
-    if (!conv && weights->type->rank != 2) {
-        *reason = "batched weights";
-        return MICA_MODE_INT8;
-    }
-    return mode;
-}
-
 static mica_status lower_op(mica_lowering *l, const mica_op *op) {
     if (mica_op_is(op, "top.None") || mica_op_is(op, "top.Weight")) {
         return MICA_OK; /* cloned where they are used */
@@ -114,13 +122,8 @@ static mica_status lower_op(mica_lowering *l, const mica_op *op) {
                                op->name);
     }
     mica_mode mode = mica_lower_mode_of(l, op);
-    mica_mode given;
-    const char *reason = NULL;
-    if (mode == MICA_MODE_W8A8) {
-        mode = mode_in_w8a8(l, op);
-    } else if (mica_mode_is_narrow(mode)) {
-        mode = mode_in_four_bits(op, mode, find_row(l, op, &given), &reason);
-    }
+    mode = mode == MICA_MODE_W8A8 ? mode_in_w8a8(l, op) : mode;
+    const char *reason = narrow_reason(l, op);
     if (l->is_cut && mica_ptr_map_get_pointer(&l->front, op) == NULL) {
         const bool has_f32 = mica_processor_has_mode(l->options->processor, MICA_MODE_F32);
         mode = has_f32 ? MICA_MODE_F32 : l->options->processor->fallback;

@@ -11,7 +11,7 @@ static bool takes_offset(mica_lowering *l, const mica_value *value, const mica_o
     }
     const bool product = mica_op_is(op, "top.Conv") || mica_op_is(op, "top.Deconv") || mica_op_is(op, "top.MatMul");
     return product && mica_is_weight(mica_op_operand(op, 1)) && !mica_op_bool(op, "do_relu") &&
-           mica_lower_mode_of(l, op) == MICA_MODE_INT8;
+           (mica_lower_mode_of(l, op) == MICA_MODE_INT8 || mica_mode_is_narrow(mica_lower_mode_of(l, op)));
 }
 
 double mica_lower_tie_offset(mica_lowering *l, const mica_op *op) {
