@@ -40,11 +40,12 @@ static double shift_of(const mica_recovery_job *job, const mica_layer *l, int64_
     for (int64_t k = 0; k < l->per; ++k) {
         absmax = fmax(absmax, fabs((double)w[k * l->step]));
     }
-    const double scale = mica_row_scale(job, absmax, l->bias != NULL ? (double)l->bias[o] : 0.0, in_scale);
+    const double scale = mica_row_scale(job, l, absmax, l->bias != NULL ? (double)l->bias[o] : 0.0, in_scale);
+    const int most = mrt_weight_most(mica_layer_bits(job, l));
     double shift = 0.0;
     for (int64_t k = 0; k < l->per; ++k) {
         const double value = (double)w[k * l->step];
-        shift += (value - mrt_quantize_weight(value, scale) * scale) * sums[k] / (double)l->count;
+        shift += (value - mrt_quantize_weight_to(value, scale, most) * scale) * sums[k] / (double)l->count;
     }
     return shift;
 }
@@ -52,7 +53,7 @@ static double shift_of(const mica_recovery_job *job, const mica_layer *l, int64_
 static void analytic(mica_module *module, const mica_recovery_job *job, size_t *changed) {
     for (size_t i = 0; i < job->layers->count; ++i) {
         const mica_layer *l = &job->layers->list[i];
-        const double in_scale = mica_input_scale(job, mica_op_operand(l->op, 0));
+        const double in_scale = mica_input_scale(job, l);
         if (l->op->n_operands < 3 || l->count == 0 || !(in_scale > 0.0)) {
             continue;
         }

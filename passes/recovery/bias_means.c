@@ -20,7 +20,7 @@ void mica_bias_parts_make(const mica_recovery_job *job, mica_bias_parts *out) {
     out->count = 0;
     for (size_t i = 0; i < job->layers->count; ++i) {
         const mica_layer *l = &job->layers->list[i];
-        if (l->op->n_operands < 3 || !(mica_input_scale(job, mica_op_operand(l->op, 0)) > 0.0)) {
+        if (l->op->n_operands < 3 || !(mica_input_scale(job, l) > 0.0)) {
             continue;
         }
         const size_t cells = out->samples * (size_t)l->rows;

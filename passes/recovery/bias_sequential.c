@@ -159,11 +159,11 @@ static double row_absmax(const mica_layer *l, int64_t o) {
 
 /* The integer biases that the lowering makes of corrected ones. */
 static int32_t *moved_bias(const chain *c, const mica_layer *l, const int32_t *old, const double *delta) {
-    const double in_scale = mica_input_scale(c->job, mica_op_operand(l->op, 0));
+    const double in_scale = mica_input_scale(c->job, l);
     int32_t *moved = mica_alloc((size_t)(l->rows + 1) * sizeof *moved);
     for (int64_t o = 0; o < l->rows; ++o) {
         const double before = l->bias != NULL ? (double)l->bias[o] : 0.0;
-        const double scale = mica_row_scale(c->job, row_absmax(l, o), before, in_scale);
+        const double scale = mica_row_scale(c->job, l, row_absmax(l, o), before, in_scale);
         const int64_t by = (int64_t)mrt_bias_fold((double)(float)(before + delta[o]), in_scale, scale, 0, 0) -
                            mrt_bias_fold(before, in_scale, scale, 0, 0);
         const int64_t sum = old[o] + by;

@@ -169,14 +169,14 @@ static void add_carry(float *restrict carry, float m, const float *restrict erro
 MRT_CLONES
 static void round_place(float root, const float *restrict w, const float *restrict scale,
                         const float *restrict carry, float *restrict errors, int8_t *restrict q,
-                        double *restrict loss, int64_t rows) {
+                        double *restrict loss, int64_t rows, float most) {
     const float big = 12582912.0F;
     const float inverse = 1.0F / root;
     for (int64_t r = 0; r < rows; ++r) {
         for (int64_t k = 0; k < MICA_LATTICE_SCALES; ++k) {
             const int64_t i = r * MICA_LATTICE_SCALES + k;
             float v = (w[r] + carry[i] * inverse) / scale[i];
-            v = v < -127.0F ? -127.0F : v > 127.0F ? 127.0F : v;
+            v = v < -most ? -most : v > most ? most : v;
             v = (v + big) - big;
             q[i] = (int8_t)v;
             errors[i] = w[r] - v * scale[i];
@@ -192,7 +192,7 @@ static void round_fixed(mica_lattice *l, int64_t at_place, int64_t r, float root
     for (int64_t i = r * MICA_LATTICE_SCALES; i < (r + 1) * MICA_LATTICE_SCALES; ++i) {
         const int64_t at = at_place * l->lanes + i;
         const float old = carry[i] + root * l->errors[at];
-        l->q[at] = w < 0.0F ? -127 : 127;
+        l->q[at] = (int8_t)(w < 0.0F ? -l->most : l->most);
         l->errors[at] = w - (float)l->q[at] * l->scale[i];
         const float part = carry[i] + root * l->errors[at];
         l->loss[i] += (double)(part * part) - (double)(old * old);
@@ -220,7 +220,7 @@ void mica_lattice_round(mica_lattice *l, const mica_factor *f) {
                 add_carry(carry, f->rows[i * n + j], l->errors + j * l->lanes, l->lanes);
             }
             round_place(root, l->weights + i * l->rows, l->scale, carry, l->errors + i * l->lanes,
-                        l->q + i * l->lanes, l->loss, l->rows);
+                        l->q + i * l->lanes, l->loss, l->rows, l->most);
             for (int64_t r = 0; r < l->rows; ++r) {
                 if (l->fixed[r] == i) {
                     round_fixed(l, i, r, root, carry);

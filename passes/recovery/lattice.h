@@ -27,12 +27,13 @@ enum { MICA_LATTICE_SCALES = 6, MICA_LATTICE_ROWS = 16 };
  * [per][lanes of MICA_LATTICE_ROWS rows]. */
 typedef struct mica_lattice {
     int64_t rows, lanes;
+    float most;        /* largest magnitude of q: 127, or 7 for 4 bits */
     float *weights;    /* [per][rows], in the order of the factor */
     float *errors;     /* w - q s */
     int8_t *q;
     float *scale;      /* [lanes] */
     double *loss;      /* [lanes], out: the output's error in power */
-    int64_t *fixed;    /* [rows] place of the weight that stays at +-127, -1: none */
+    int64_t *fixed;    /* [rows] place of the weight that stays at +-most, -1: none */
     float *carry;      /* scratch */
 } mica_lattice;
 

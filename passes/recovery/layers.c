@@ -108,20 +108,44 @@ void mica_set_constant(mica_module *module, const mica_value *value, const float
     mica_weights_set(module->weights, mica_value_name(value), "<f4", old->rank, dims, data, true);
 }
 
-double mica_input_scale(const mica_recovery_job *job, const mica_value *value) {
-    const mica_cali_row *row = mica_cali_table_get(job->table, mica_value_name(value));
+int mica_layer_bits(const mica_recovery_job *job, const mica_layer *l) {
+    return mica_mode_is_narrow(mica_lower_narrow(l->op, job->options->mode)) ? 4 : 8;
+}
+
+/* Threshold for 4 bits of the table; 0 without one. */
+static double int4_threshold(const mica_cali_table *table, const char *name) {
+    const char *const *lines = NULL;
+    const size_t n = mica_cali_table_lines(table, MICA_CALI_INT4_TH, &lines);
+    for (size_t i = 0; i < n; ++i) {
+        mica_cali_row row;
+        mica_error err;
+        if (mica_cali_table_int4(table, i, &row, &err) == MICA_OK && strcmp(row.name, name) == 0) {
+            return row.threshold;
+        }
+    }
+    return 0.0;
+}
+
+double mica_input_scale(const mica_recovery_job *job, const mica_layer *l) {
+    const char *name = mica_value_name(mica_op_operand(l->op, 0));
+    const mica_cali_row *row = mica_cali_table_get(job->table, name);
     if (row == NULL) {
         return 0.0;
     }
+    const bool narrow = mica_lower_narrow(l->op, job->options->mode) == MICA_MODE_INT4;
+    const double clip = narrow ? int4_threshold(job->table, name) : 0.0;
     if (job->options->asymmetric) {
-        return (fmax(row->max, 0.0) - fmin(row->min, 0.0)) / 255.0;
+        const double low = clip > 0.0 ? fmax(row->min, -clip) : row->min;
+        const double high = clip > 0.0 ? fmin(row->max, clip) : row->max;
+        return (fmax(high, 0.0) - fmin(low, 0.0)) / (narrow ? 15.0 : 255.0);
     }
-    const double scale = row->threshold / (row->min >= 0.0 ? 255.0 : 127.0);
+    const double steps = row->min >= 0.0 ? (narrow ? 15.0 : 255.0) : (narrow ? 7.0 : 127.0);
+    const double scale = (clip > 0.0 ? clip : row->threshold) / steps;
     return job->options->pow2 ? mrt_pow2_nearest(scale) : scale;
 }
 
-double mica_row_scale(const mica_recovery_job *job, double absmax, double bias, double in_scale) {
-    const double scale = mrt_weight_scale(absmax, fabs(bias), in_scale);
+double mica_row_scale(const mica_recovery_job *job, const mica_layer *l, double absmax, double bias, double in_scale) {
+    const double scale = mrt_weight_scale_to(absmax, fabs(bias), in_scale, mrt_weight_most(mica_layer_bits(job, l)));
     return job->options->pow2 ? mrt_pow2_above(scale) : scale;
 }
 

@@ -87,11 +87,15 @@ typedef mica_status mica_step_fn(mica_module *module, const mica_recovery_job *j
 /* Rounds the rows of a layer against its moments and stores them, and the bias, in the module. */
 void mica_round_layer(mica_module *module, const mica_recovery_job *job, const mica_layer *l, mrt_pool *pool);
 
-/* Scale that the input of an op gets from the table; 0 without a row. */
-double mica_input_scale(const mica_recovery_job *job, const mica_value *value);
+/* Bits that the weights of a layer get in the mode of the options: 8 or 4. */
+int mica_layer_bits(const mica_recovery_job *job, const mica_layer *layer);
+
+/* Scale that the input of a layer gets from the table; 0 without a row. */
+double mica_input_scale(const mica_recovery_job *job, const mica_layer *layer);
 
 /* Scale that the lowering gives to weights of a row. */
-double mica_row_scale(const mica_recovery_job *job, double absmax, double bias, double in_scale);
+double mica_row_scale(const mica_recovery_job *job, const mica_layer *layer, double absmax, double bias,
+                      double in_scale);
 
 /* A module that runs: float, or lowered to INT8 with the table. */
 typedef struct mica_runner mica_runner;

@@ -21,7 +21,7 @@ typedef struct mica_recovery_options {
     const mica_processor *processor;
     const mica_method *method; /* makes the table again when a step moves ranges */
     mica_settings *settings; /* of single tensors, for that table; or NULL. They follow kept steps */
-    mica_mode mode; /* MICA_MODE_INT8 or MICA_MODE_W8A8: what is measured */
+    mica_mode mode; /* one with integers: what is measured */
     bool asymmetric, pow2;
     bool wanted[8]; /* per row of recovery.def */
     mica_bias_mode bias_mode;

@@ -4,20 +4,21 @@
  * The error of a row is e' C e with C the covariance of its inputs; the mean goes into the bias.
  * With C = M' M, M lower triangular, component i of M e depends on weights 0..i only, so that weights
  * are rounded one after another, each against the error of those before. Rounded weights are stored
- * as float multiples of their scale, the largest one at 127, so that deployment finds the very
+ * as float multiples of their scale, the largest one at 127 (or 7), so that deployment finds the very
  * same integers. */
 #include <math.h>
 #include <string.h>
 
 #include "dialects/top/top.h"
 #include "passes/recovery/lattice.h"
+#include "runtime/mrt_quant.h"
 #include "utils/arena.h"
 #include "utils/progress.h"
 
-/* Scales below absmax / 127 that are tried: clipping the largest weights may pay. Powers of two: whatever is
+/* Scales below absmax / 127 (or 7) that are tried: clipping the largest weights may pay, in 4 bits more. Powers of two: whatever is
  * rounded to one of them, deployment finds it or a smaller one, in which the same values lie. */
 static const double SHRINK[MICA_LATTICE_SCALES] = {1.0, 0.96, 0.92, 0.88, 0.83, 0.78};
-
+static const double SHRINK_INT4[MICA_LATTICE_SCALES] = {1.0, 0.92, 0.84, 0.76, 0.68, 0.6};
 static const double SHRINK_POW2[MICA_LATTICE_SCALES] = {1.0, 0.5, 0.25, 1.0, 1.0, 1.0};
 
 typedef struct rounding {
@@ -31,9 +32,9 @@ typedef struct rounding {
 static double free_scale(const rounding *r, int64_t o, double absmax) {
     const mica_layer *l = r->layer;
     const double bias = l->bias != NULL ? (double)l->bias[o] : 0.0;
-    const double in_scale = mica_input_scale(r->job, mica_op_operand(l->op, 0));
-    const double by_weights = mica_row_scale(r->job, absmax, 0.0, 1.0);
-    const double scale = mica_row_scale(r->job, absmax, bias, in_scale > 0.0 ? in_scale : 1.0);
+    const double in_scale = mica_input_scale(r->job, l);
+    const double by_weights = mica_row_scale(r->job, l, absmax, 0.0, 1.0);
+    const double scale = mica_row_scale(r->job, l, absmax, bias, in_scale > 0.0 ? in_scale : 1.0);
     return in_scale > 0.0 && absmax > 0.0 && scale < by_weights * 1.0001 ? scale : 0.0;
 }
 
@@ -51,7 +52,7 @@ static bool load_row(const rounding *work, const mica_factor *f, int64_t o, int6
         }
     }
     const bool pow2 = work->job->options->pow2;
-    const double *shrink = pow2 ? SHRINK_POW2 : SHRINK;
+    const double *shrink = pow2 ? SHRINK_POW2 : lattice->most < 127.0F ? SHRINK_INT4 : SHRINK;
     const double scale = free_scale(work, o, absmax);
     for (int k = 0; k < MICA_LATTICE_SCALES; ++k) {
         lattice->scale[r * MICA_LATTICE_SCALES + k] = scale > 0.0 ? (float)(scale * shrink[k]) : 1.0F;
@@ -89,6 +90,7 @@ static void round_rows(const rounding *work, const mica_factor *f, int64_t g, in
                        mica_lattice *lattice) {
     bool loaded[MICA_LATTICE_ROWS];
     lattice->rows = last - first;
+    lattice->most = (float)mrt_weight_most(mica_layer_bits(work->job, work->layer));
     lattice->lanes = lattice->rows * MICA_LATTICE_SCALES;
     for (int64_t r = 0; r < lattice->rows; ++r) {
         loaded[r] = load_row(work, f, first + r, r, lattice);
