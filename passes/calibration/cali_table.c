@@ -18,6 +18,7 @@ static const char *const section_marks[SECTIONS] = {"#int4_th", "#int4_op", "#as
 struct mica_cali_table {
     mica_arena *arena;
     mica_map *rows; /* name -> mica_cali_row */
+    mica_map *int4; /* the same of section #int4_th */
     MICA_VEC(const char *) lines[SECTIONS];
 };
 
@@ -25,6 +26,7 @@ mica_cali_table *mica_cali_table_create(void) {
     mica_cali_table *table = mica_alloc(sizeof *table);
     table->arena = mica_arena_create();
     table->rows = mica_map_create();
+    table->int4 = mica_map_create();
     return table;
 }
 
@@ -36,6 +38,7 @@ void mica_cali_table_destroy(mica_cali_table *table) {
         mica_vec_free(&table->lines[i]);
     }
     mica_map_destroy(table->rows);
+    mica_map_destroy(table->int4);
     mica_arena_destroy(table->arena);
     mica_free(table);
 }
@@ -62,10 +65,6 @@ size_t mica_cali_table_count(const mica_cali_table *table) { return mica_map_cou
 const mica_cali_row *mica_cali_table_at(const mica_cali_table *table, size_t index) {
     void *row = NULL;
     return mica_map_at(table->rows, index, NULL, &row) ? row : NULL;
-}
-
-void mica_cali_table_add_line(mica_cali_table *table, mica_cali_section section, const char *line) {
-    mica_vec_push(&table->lines[section], mica_arena_strdup(table->arena, line));
 }
 
 size_t mica_cali_table_lines(const mica_cali_table *table, mica_cali_section section,
@@ -124,9 +123,34 @@ static mica_status read_row(mica_cali_table *table, char *line, const char *wher
     return MICA_OK;
 }
 
-mica_status mica_cali_table_int4(const mica_cali_table *table, size_t i, mica_cali_row *out, mica_error *err) {
-    const char *line = table->lines[MICA_CALI_INT4_TH].data[i];
-    return split_row(mica_arena_strdup(table->arena, line), line, "#int4_th", out, err);
+/* A line of section #int4_th, also as numbers. */
+static mica_status read_int4(mica_cali_table *table, char *line, const char *where, mica_error *err) {
+    mica_cali_row *row = mica_arena_alloc(table->arena, sizeof *row);
+    MICA_TRY(split_row(mica_arena_strdup(table->arena, line), line, where, row, err));
+    if (!mica_map_set(table->int4, row->name, row)) {
+        return mica_fail(err, "%s: tensor '%s' has two rows", where, row->name);
+    }
+    mica_vec_push(&table->lines[MICA_CALI_INT4_TH], mica_arena_strdup(table->arena, line));
+    return MICA_OK;
+}
+
+void mica_cali_table_add_line(mica_cali_table *table, mica_cali_section section, const char *line) {
+    char *copy = mica_arena_strdup(table->arena, line);
+    if (section == MICA_CALI_INT4_TH) {
+        mica_error err;
+        (void)read_int4(table, copy, "#int4_th", &err);
+    } else {
+        mica_vec_push(&table->lines[section], copy);
+    }
+}
+
+const mica_cali_row *mica_cali_table_get_int4(const mica_cali_table *table, const char *name) {
+    return mica_map_get(table->int4, name);
+}
+
+const mica_cali_row *mica_cali_table_int4_at(const mica_cali_table *table, size_t index) {
+    void *row = NULL;
+    return mica_map_at(table->int4, index, NULL, &row) ? row : NULL;
 }
 
 static int section_of(const char *line) {
@@ -157,11 +181,11 @@ static mica_status read_lines(mica_cali_table *table, char *text, const char *pa
             section = section_of(line);
         } else if (*line != '\0' && *line != '#' && section >= 0) {
             const char *where = mica_arena_printf(table->arena, "%s:%zu", path, number);
-            mica_cali_row row;
             if (section == MICA_CALI_INT4_TH) {
-                MICA_TRY(split_row(mica_arena_strdup(table->arena, line), line, where, &row, err));
+                MICA_TRY(read_int4(table, line, where, err));
+            } else {
+                mica_cali_table_add_line(table, (mica_cali_section)section, line);
             }
-            mica_cali_table_add_line(table, (mica_cali_section)section, line);
         } else if (*line != '\0' && *line != '#') {
             MICA_TRY(read_row(table, line, mica_arena_printf(table->arena, "%s:%zu", path, number), err));
         }

@@ -28,12 +28,14 @@ const mica_cali_row *mica_cali_table_at(const mica_cali_table *table, size_t ind
 /* Sections after the rows, kept as read: tensors at int4 ("#int4_th", name th min max), ops at int4
  * ("#int4_op") and ops that must be asymmetric ("#asym_op"). */
 typedef enum mica_cali_section { MICA_CALI_INT4_TH, MICA_CALI_INT4_OP, MICA_CALI_ASYM_OP } mica_cali_section;
+/* In #int4_th a line that is no row, and a second one of a tensor, is left out. */
 void mica_cali_table_add_line(mica_cali_table *table, mica_cali_section section, const char *line);
 size_t mica_cali_table_lines(const mica_cali_table *table, mica_cali_section section,
                              const char *const **out_lines);
 
-/* Line i of section #int4_th as numbers; the name lives as long as the table. Fails for a line that is no row. */
-mica_status mica_cali_table_int4(const mica_cali_table *table, size_t i, mica_cali_row *out, mica_error *err);
+/* Threshold for 4 bits of a tensor, or NULL; row `index` of them. */
+const mica_cali_row *mica_cali_table_get_int4(const mica_cali_table *table, const char *name);
+const mica_cali_row *mica_cali_table_int4_at(const mica_cali_table *table, size_t index);
 
 /* Reads a table. Names may hold spaces: the last three words of a row are the numbers. Errors name
  * file, line and what is wrong: missing number, not finite, min > max, duplicate name, no row at all.

@@ -43,19 +43,16 @@ static mica_status unknown(const char *what, const char *name, const char *const
 /* The threshold for 4 bits goes to the ops that may want it; seen: values by name. */
 static mica_status import_int4(const mica_cali_table *table, const mica_map *seen, const char *const *names, size_t n,
                                mica_error *err) {
-    const char *const *lines = NULL;
-    const size_t count = mica_cali_table_lines(table, MICA_CALI_INT4_TH, &lines);
-    for (size_t i = 0; i < count; ++i) {
-        mica_cali_row row;
-        MICA_TRY(mica_cali_table_int4(table, i, &row, err));
-        const mica_value *value = mica_map_get(seen, row.name);
+    const mica_cali_row *row = NULL;
+    for (size_t i = 0; (row = mica_cali_table_int4_at(table, i)) != NULL; ++i) {
+        const mica_value *value = mica_map_get(seen, row->name);
         if (value == NULL) {
-            return unknown("threshold for 4 bits", row.name, names, n, err);
+            return unknown("threshold for 4 bits", row->name, names, n, err);
         }
         for (const mica_use *use = value->first_use; use != NULL; use = use->next) {
             const bool product = mica_op_is(use->user, "top.Conv") || mica_op_is(use->user, "top.MatMul");
             if (product && mica_op_operand(use->user, 0) == value) {
-                mica_op_set_f64(use->user, "in_int4_threshold", fmax(row.threshold, MICA_MIN_THRESHOLD));
+                mica_op_set_f64(use->user, "in_int4_threshold", fmax(row->threshold, MICA_MIN_THRESHOLD));
             }
         }
     }

@@ -112,20 +112,6 @@ int mica_layer_bits(const mica_recovery_job *job, const mica_layer *l) {
     return mica_mode_is_narrow(mica_lower_narrow(l->op, job->options->mode)) ? 4 : 8;
 }
 
-/* Threshold for 4 bits of the table; 0 without one. */
-static double int4_threshold(const mica_cali_table *table, const char *name) {
-    const char *const *lines = NULL;
-    const size_t n = mica_cali_table_lines(table, MICA_CALI_INT4_TH, &lines);
-    for (size_t i = 0; i < n; ++i) {
-        mica_cali_row row;
-        mica_error err;
-        if (mica_cali_table_int4(table, i, &row, &err) == MICA_OK && strcmp(row.name, name) == 0) {
-            return row.threshold;
-        }
-    }
-    return 0.0;
-}
-
 double mica_input_scale(const mica_recovery_job *job, const mica_layer *l) {
     const char *name = mica_value_name(mica_op_operand(l->op, 0));
     const mica_cali_row *row = mica_cali_table_get(job->table, name);
@@ -133,7 +119,8 @@ double mica_input_scale(const mica_recovery_job *job, const mica_layer *l) {
         return 0.0;
     }
     const bool narrow = mica_lower_narrow(l->op, job->options->mode) == MICA_MODE_INT4;
-    const double clip = narrow ? int4_threshold(job->table, name) : 0.0;
+    const mica_cali_row *four = narrow ? mica_cali_table_get_int4(job->table, name) : NULL;
+    const double clip = four != NULL ? four->threshold : 0.0;
     if (job->options->asymmetric) {
         const double low = clip > 0.0 ? fmax(row->min, -clip) : row->min;
         const double high = clip > 0.0 ? fmin(row->max, clip) : row->max;
