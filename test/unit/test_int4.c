@@ -4,7 +4,9 @@
 #include "test/unit/lowering_case.h"
 #include "test/unit/test_utils_dir.h"
 
+#include "backends/bundle/bundle_fb.h"
 #include "backends/bundle/bundle_from_module.h"
+#include "utils/file.h"
 #include "runtime/mrt_quant.h"
 #include "test/ref/ref_int4.h"
 
@@ -208,6 +210,60 @@ START_TEST(carriers) {
 }
 END_TEST
 
+static void *index_alloc(void *owner, size_t count, size_t size) {
+    return mica_arena_array(owner, count, size);
+}
+
+/* [pack-int4] A small file cannot ask for many copies of one packed constant. */
+START_TEST(packed_bytes_are_not_shared) {
+    enum { MORE = 8 };
+    graph g;
+    graph_begin(&g, 31, "x = Input 2x100\ny = MatMul(x, w:100x300, b:300)\nreturn y\n");
+    lowered l = lower_way(&g, 1);
+    const char *path = scratch_path("x.bmodel");
+    mica_error err = {0};
+    mrt_error error = {0};
+    mica_arena *arena = mica_arena_create();
+    char *data = NULL;
+    size_t size = 0;
+    ck_assert_msg(mica_bundle_from_module(l.tpu, NULL, 0, NULL, path, &err) == MICA_OK, "%s", err.text);
+    ck_assert(mica_read_file(path, 1 << 20, &data, &size, &err) == MICA_OK);
+    mrt_bundle_header header;
+    memcpy(&header, data, sizeof header);
+    uint8_t *at = mica_arena_alloc(arena, header.index_bytes);
+    memcpy(at, data + header.index_offset, header.index_bytes);
+    mrt_bundle_index index;
+    ck_assert(mrt_bundle_fb_read(at, header.index_bytes, index_alloc, arena, &index, &error) == MRT_OK);
+    mrt_index_tensor *tensors = mica_arena_array(arena, index.n_tensors + MORE, sizeof *tensors);
+    for (uint32_t i = 0; i < index.n_tensors; i++) {
+        tensors[i] = index.tensors[i];
+        for (uint32_t k = 0; k < MORE && tensors[i].bits == 4; k++) {
+            tensors[index.n_tensors + k] = tensors[i];
+        }
+    }
+    index.tensors = tensors;
+    index.n_tensors += MORE;
+    uint8_t *made = NULL;
+    size_t bytes = 0;
+    ck_assert(mica_bundle_fb_build(&index, &made, &bytes, &error) == MRT_OK);
+    header.index_bytes = bytes;
+    header.file_bytes = header.index_offset + bytes;
+    header.hash = mrt_bundle_index_hash(&header, made);
+    uint8_t *forged = mica_arena_alloc(arena, header.file_bytes);
+    memcpy(forged, data, header.index_offset);
+    memcpy(forged, &header, sizeof header);
+    memcpy(forged + header.index_offset, made, bytes);
+    mrt_bundle *bundle = NULL;
+    ck_assert(mrt_bundle_open_memory(forged, header.file_bytes, 0, &bundle, &error) == MRT_CORRUPT);
+    ck_assert_str_eq(error.text, "bundle: bytes used before are those of packed constant 'y_filter_i4'");
+    free(made);
+    mica_free(data);
+    mica_arena_destroy(arena);
+    lowered_end(&l);
+    graph_end(&g);
+}
+END_TEST
+
 /* What stays in 8 bits, and what says so. */
 START_TEST(others) {
     graph g;
@@ -250,6 +306,7 @@ int main(void) {
     tcase_add_test(tcase, weights);
     tcase_add_loop_test(tcase, products, 0, WAYS * MICA_COUNT(models));
     tcase_add_loop_test(tcase, carriers, 0, WAYS * MICA_COUNT(models));
+    tcase_add_test(tcase, packed_bytes_are_not_shared);
     tcase_add_test(tcase, others);
     tcase_add_test(tcase, refused);
     suite_add_tcase(suite, tcase);

@@ -1,6 +1,5 @@
 /* Bundles: what is written is what is read, the same input gives the same bytes, and no damaged
  * file does harm. */
-#include "backends/bundle/bundle_fb.h"
 #include "backends/bundle/bundle_writer.h"
 #include "runtime/mrt_bundle_index.h"
 #include "runtime/mrt_exec.h"
@@ -450,55 +449,6 @@ START_TEST(packed_constants) {
 }
 END_TEST
 
-static void *plain_alloc(void *owner, size_t count, size_t size) {
-    (void)owner;
-    return calloc(count + 1, size);
-}
-
-/* A small file cannot ask for many copies of one packed constant. Copies of the test are not freed. */
-START_TEST(packed_constants_are_not_shared) {
-    static uint8_t many[40000];
-    char *path = temp_path("many");
-    mrt_plan *plan = mrt_plan_create();
-    mrt_tensor four = tensor("four", MRT_U8, 1, (int64_t)sizeof many, 0);
-    four.bits = 4;
-    add(plan, four, MRT_CONST, many);
-    four.name = "twin";
-    add(plan, four, MRT_CONST, many);
-    mrt_error err = {{0}};
-    ck_assert_int_eq(mrt_plan_finalize(plan, false, &err), MRT_OK);
-    write_bundle(path, plan, false);
-    size_t size;
-    uint8_t *data = read_all(path, &size);
-    ck_assert_int_eq(open_copy(data, size, 0, &err), MRT_OK);
-    mrt_bundle_header *header = header_of(data);
-    mrt_bundle_index index;
-    ck_assert_int_eq(mrt_bundle_fb_read(data + header->index_offset, header->index_bytes, plain_alloc, NULL, &index, &err),
-                     MRT_OK);
-    mrt_index_tensor tensors[4] = {index.tensors[0], index.tensors[0], index.tensors[0], index.tensors[0]};
-    index.tensors = tensors;
-    index.n_tensors = 4;
-    uint8_t *made = NULL;
-    size_t bytes = 0;
-    ck_assert_int_eq(mica_bundle_fb_build(&index, &made, &bytes, &err), MRT_OK);
-    void *forged = NULL;
-    EXPECT(posix_memalign(&forged, 64, header->index_offset + bytes) == 0);
-    memcpy(forged, data, header->index_offset);
-    memcpy((uint8_t *)forged + header->index_offset, made, bytes);
-    header_of(forged)->index_bytes = bytes;
-    header_of(forged)->file_bytes = header->index_offset + bytes;
-    reseal(forged);
-    ck_assert_int_eq(open_copy(forged, header->index_offset + bytes, 0, &err), MRT_CORRUPT);
-    ck_assert_str_eq(err.text, "bundle: bytes used before are those of packed constant 'four'");
-    free(forged);
-    free(made);
-    free(data);
-    mrt_plan_destroy(plan);
-    unlink(path);
-    free(path);
-}
-END_TEST
-
 START_TEST(truncations) {
     size_t size;
     uint8_t *data = sample(&size);
@@ -607,7 +557,6 @@ int main(void) {
     tcase_add_test(tests, without_golden);
     tcase_add_test(tests, wrong_files);
     tcase_add_test(tests, packed_constants);
-    tcase_add_test(tests, packed_constants_are_not_shared);
     tcase_add_test(tests, truncations);
     tcase_add_test(tests, random_damage);
     tcase_add_test(tests, resealed_damage_is_reported);
