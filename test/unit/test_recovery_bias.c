@@ -6,7 +6,8 @@
 
 #include "dialects/dialects.h"
 #include "ir/weights.h"
-#include "passes/recovery/recovery.h"
+#include "ir/builder.h"
+#include "passes/recovery/layers.h"
 #include "utils/npy.h"
 #include "utils/prng.h"
 
@@ -232,6 +233,124 @@ START_TEST(behind_an_activation) {
 }
 END_TEST
 
+/* --- a random net, measured by whole runs --- */
+
+enum { PICTURES = 12, LEARNED = 9, SIDE = 6, WIDTH = 8 };
+static const char *const LAYERS[] = {"c1", "c2", "y"};
+
+static mica_module *conv_net(void) {
+    mica_module *module = parse(
+        "func.func @main(%a: tensor<1x4x6x6xf32> loc(\"x\")) -> tensor<1x8x6x6xf32> {\n"
+        "  %n = \"top.None\"() : () -> none loc(unknown)\n"
+        "  %0 = \"top.Input\"(%a) : (tensor<1x4x6x6xf32>) -> tensor<1x4x6x6xf32> loc(\"x\")\n"
+        "  %1 = \"top.Weight\"() : () -> tensor<8x4x3x3xf32> loc(\"w1\")\n"
+        "  %2 = \"top.Conv\"(%0, %1, %n) {do_relu = true, relu_limit = 6.0 : f64, kernel_shape = array<i64: 3, 3>, pads = array<i64: 1, 1, 1, "
+        "1>} : (tensor<1x4x6x6xf32>, tensor<8x4x3x3xf32>, none) -> tensor<1x8x6x6xf32> loc(\"c1\")\n"
+        "  %3 = \"top.Weight\"() : () -> tensor<8x1x3x3xf32> loc(\"w2\")\n"
+        "  %4 = \"top.Conv\"(%2, %3, %n) {group = 8 : i64, do_relu = true, kernel_shape = array<i64: 3, 3>, pads = array<i64: 1, 1, 1, "
+        "1>} : (tensor<1x8x6x6xf32>, tensor<8x1x3x3xf32>, none) -> tensor<1x8x6x6xf32> loc(\"c2\")\n"
+        "  %5 = \"top.Weight\"() : () -> tensor<8x8x1x1xf32> loc(\"w3\")\n"
+        "  %6 = \"top.Conv\"(%4, %5, %n) {kernel_shape = array<i64: 1, 1>} : (tensor<1x8x6x6xf32>, tensor<8x8x1x1xf32>, none) -> "
+        "tensor<1x8x6x6xf32> loc(\"y\")\n"
+        "  return %6 : tensor<1x8x6x6xf32>\n}\n");
+    ck_assert_msg(module != NULL, "%s", last_diag);
+    mica_prng prng;
+    mica_prng_seed(&prng, 21);
+    float w[8 * 36];
+    const int64_t dims[3][4] = {{8, 4, 3, 3}, {8, 1, 3, 3}, {8, 8, 1, 1}};
+    static const char *const names[3] = {"w1", "w2", "w3"};
+    for (int k = 0; k < 3; ++k) {
+        const int64_t per = dims[k][1] * dims[k][2] * dims[k][3];
+        for (int64_t i = 0; i < 8 * per; ++i) { /* one large weight per row: the others lose by rounding */
+            w[i] = i % per == 0 ? 8.0f : 0.3f + 0.1f * mica_prng_normal(&prng);
+        }
+        set(module, names[k], 4, dims[k], w);
+    }
+    for (int i = 0; i < PICTURES; ++i) {
+        float x[4 * SIDE * SIDE];
+        for (int k = 0; k < 4 * SIDE * SIDE; ++k) {
+            x[k] = k < SIDE * SIDE ? 0.02f * mica_prng_normal(&prng) : 0.5f + 0.3f * mica_prng_normal(&prng);
+        }
+        char file[32];
+        snprintf(file, sizeof file, "s%02d.npy", i);
+        ck_assert(mica_npy_write(scratch_path(file), "<f4", 4, (int64_t[]){1, 4, SIDE, SIDE}, x, &err) == MICA_OK);
+    }
+    return module;
+}
+
+typedef struct means {
+    const mrt_plan *plan;
+    double of[3][WIDTH];
+} means;
+
+static void add_means(void *user, int32_t id, const mrt_tensor *t) {
+    means *m = user;
+    for (int k = 0; k < 3; ++k) {
+        for (int i = 0; id == mrt_plan_find(m->plan, LAYERS[k]) && i < WIDTH * SIDE * SIDE; ++i) {
+            const double value = t->dtype == MRT_F32  ? (double)((const float *)t->data)[i]
+                                 : t->dtype == MRT_I8 ? (((const int8_t *)t->data)[i] - t->zero_point) * t->scale
+                                                      : (((const uint8_t *)t->data)[i] - t->zero_point) * t->scale;
+            m->of[k][i / (SIDE * SIDE)] += value / (SIDE * SIDE * LEARNED);
+        }
+    }
+}
+
+static means run_means(mica_module *module, const mica_cali_table *table, const mica_dataset *d,
+                       const mica_recovery_options *options) {
+    mica_runner *runner = mica_runner_open(module, table, options, &err);
+    ck_assert_msg(runner != NULL, "%s", err.text);
+    means m = {.plan = mica_runner_plan(runner)};
+    for (size_t i = 0; i < LEARNED; ++i) {
+        ck_assert(mica_runner_run(runner, d, i, add_means, &m, &err) == MICA_OK);
+    }
+    mica_runner_close(runner);
+    return m;
+}
+
+static double distance(const double *a, const double *b) {
+    double sum = 0.0;
+    for (int i = 0; i < WIDTH; ++i) {
+        sum += (a[i] - b[i]) * (a[i] - b[i]);
+    }
+    return sqrt(sum);
+}
+
+/* After one layer after another, the means of all layers of a whole run are near those of the float model: what was
+ * assumed of later layers on the way is what lowering makes of the new biases. */
+START_TEST(means_agree) {
+    mica_module *module = conv_net();
+    mica_module *original = mica_module_clone(module);
+    mica_dataset *d = mica_dataset_open(module, scratch, NULL, 0, &err);
+    ck_assert_msg(d != NULL, "%s", err.text);
+    mica_recovery_options options = {.processor = mica_processor_find("bm1684x"), .method = mica_method_find("max"),
+                                     .mode = MICA_MODE_INT8, .asymmetric = _i == 1, .threads = 1, .quiet = true,
+                                     .bias_mode = MICA_BIAS_SEQUENTIAL};
+    for (size_t i = 0; i < mica_recovery_steps(); ++i) {
+        options.wanted[i] = strcmp(mica_recovery_name(i), "bias_correction") == 0;
+    }
+    mica_statistics statistics = {0};
+    ck_assert(mica_collect_statistics(module, d, 1, true, &statistics, &err) == MICA_OK);
+    mica_cali_table *table = mica_make_table(&statistics, options.method, 1);
+    const means want = run_means(original, NULL, d, &options);
+    const means before = run_means(original, table, d, &options);
+    mica_recovery_report report;
+    ck_assert_msg(mica_recover(module, d, &options, &statistics, &table, &report, &err) == MICA_OK, "%s", err.text);
+    ck_assert(report.rows[0].kept);
+    ck_assert_uint_eq(report.rows[0].changed, 3);
+    const means after = run_means(module, table, d, &options);
+    for (int k = 0; k < 3; ++k) {
+        const double was = distance(want.of[k], before.of[k]);
+        const double is = distance(want.of[k], after.of[k]);
+        ck_assert_msg(is < 0.2 * was, "%s: %g -> %g", LAYERS[k], was, is);
+    }
+    mica_cali_table_destroy(table);
+    mica_statistics_free(&statistics);
+    mica_dataset_close(d);
+    mica_module_destroy(original);
+    mica_module_destroy(module);
+}
+END_TEST
+
 int main(void) {
     Suite *suite = suite_create("recovery_bias");
     TCase *tcase = tcase_create("all");
@@ -240,6 +359,7 @@ int main(void) {
     tcase_add_test(tcase, sequential_sees_what_was_corrected);
     tcase_add_loop_test(tcase, never_worse, 0, MODES);
     tcase_add_loop_test(tcase, behind_an_activation, 0, 2);
+    tcase_add_loop_test(tcase, means_agree, 0, 2);
     suite_add_tcase(suite, tcase);
     scratch_make();
     const int status = check_run(suite);
