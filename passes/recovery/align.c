@@ -1,5 +1,5 @@
 /* Alignment of scales that are powers of two: every set of tensors with a common factor gets the factor that
- * brings the thresholds of its tensors to where the steps are powers of two, and every tensor its exponent.
+ * brings the thresholds of its tensors to where the steps are powers of two, and every tensor its exponent [recovery-align].
  *
  * Chosen for the least sum of the tensors' errors, in the units of the old module: clipping and rounding as the
  * histograms predict; a sum of tensors whose steps are not finer than its own rounds less, or nothing. */
