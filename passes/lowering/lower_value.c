@@ -43,7 +43,8 @@ static bool has_own_range(mica_type element) {
     return element->min != 0.0 && element->min != -element->max;
 }
 
-mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top) {
+/* Quantized type from the value's own range. */
+static mica_type own_quant_type(mica_lowering *l, const mica_value *top) {
     const mica_type element = mica_type_element(top->type);
     if (!mica_type_is_calibrated(element)) {
         if (mica_lower_is_real(top) && !mica_is_weight(top)) {
@@ -60,6 +61,36 @@ mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top) {
     }
     const double scale = l->options->pow2 ? mrt_pow2_nearest(params.scale) : params.scale;
     return mica_lower_uniform(l, params.dtype, scale, params.zero_point);
+}
+
+/* The Concat of integers that reads a value, or NULL; whether anything else does. */
+static const mica_op *reading_concat(mica_lowering *l, const mica_value *top, bool *out_others) {
+    const mica_op *found = NULL;
+    *out_others = false;
+    for (const mica_use *use = top->first_use; use != NULL; use = use->next) {
+        if (mica_op_is(use->user, "func.return")) {
+            return NULL;
+        }
+        const bool joins = mica_op_is(use->user, "top.Concat") &&
+                           mica_lower_mode_of(l, use->user) == MICA_MODE_INT8 &&
+                           mica_type_is_calibrated(mica_type_element(use->user->results[0].type));
+        found = joins && found == NULL ? use->user : found;
+        *out_others = *out_others || use->user != found;
+    }
+    return found;
+}
+
+/* [concat-scale] */
+mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top) {
+    const mica_type own = own_quant_type(l, top);
+    bool others = false;
+    const mica_op *concat = own == NULL || l->is_cut ? NULL : reading_concat(l, top, &others);
+    const mica_type shared = concat == NULL ? NULL : mica_lower_quant_type(l, &concat->results[0]);
+    if (shared == NULL) {
+        return own;
+    }
+    const double ratio = mica_lower_scale_of(shared) / mica_lower_scale_of(own);
+    return others && ratio * ratio > 2.0 ? own : shared;
 }
 
 double mica_lower_weight_scale(const mica_lowering *l, double absmax, double bias, double scale_in, int bits) {
