@@ -176,6 +176,17 @@ int32_t mica_plan_i32_attr(mica_planner *planner, const mica_op *op, const char 
     return id;
 }
 
+int32_t mica_plan_real_scales(mica_planner *planner, double input, mica_type weights) {
+    const int64_t count = weights->kind == MICA_TYPE_UNIFORM_AXIS ? (int64_t)weights->n_scales : 1;
+    double *values = mica_alloc((size_t)(count + 1) * sizeof *values);
+    for (int64_t i = 0; i < count; ++i) {
+        values[i] = input * weights->scales[i];
+    }
+    const int32_t id = mica_planner_const(planner, MRT_F64, 1, &count, values);
+    mica_free(values);
+    return id;
+}
+
 int32_t mica_plan_table(mica_planner *planner, mrt_dtype in, mrt_dtype out, mica_table_fn *map,
                         void *user) {
     uint8_t table[256];

@@ -35,6 +35,8 @@ int32_t mica_plan_fill_f32(mica_planner *planner, int64_t count, float value);
 int32_t mica_plan_i32_attr(mica_planner *planner, const mica_op *op, const char *attr,
                            int64_t count);
 int32_t mica_plan_fill_i32(mica_planner *planner, int64_t count, int32_t value);
+/* Constant f64 [1 or channels]: the scale of an input times those of its weights [conv-real, matmul-real]. */
+int32_t mica_plan_real_scales(mica_planner *planner, double input, mica_type weights);
 /* 8-bit table for lut_8: entry of byte b is map(user, q of b), clamped by the caller. */
 typedef int32_t mica_table_fn(void *user, int32_t q);
 int32_t mica_plan_table(mica_planner *planner, mrt_dtype in, mrt_dtype out, mica_table_fn *map,

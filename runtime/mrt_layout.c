@@ -254,7 +254,8 @@ static bool has_gain(const mrt_plan *plan) {
         const uint16_t code = step->kernel->code;
         const mrt_conv_params *conv = step->params;
         const mrt_matmul_params *matmul = step->params;
-        if (code == MRT_K_conv_int || code == MRT_K_matmul_int ||
+        if (code == MRT_K_conv_int || code == MRT_K_matmul_int || code == MRT_K_conv_real ||
+            code == MRT_K_matmul_real ||
             (code == MRT_K_conv_f32 && conv->float_order == MRT_ORDER_BLAS) ||
             (code == MRT_K_matmul_f32 && matmul->float_order == MRT_ORDER_BLAS)) {
             return true;

@@ -87,14 +87,14 @@ static bool adapt_conv(mrt_derivation *d, mrt_draft *r) {
     mrt_conv_int_params *p = (void *)r->params;
     const mrt_tensor *x = mrt_layout_info(d, r->in[0]);
     const mrt_tensor *w = mrt_layout_info(d, r->in[1]);
-    const bool transposed = r->kernel == MRT_K_deconv_int;
+    const bool transposed = r->kernel == MRT_K_deconv_int || r->kernel == MRT_K_deconv_real;
     const bool depthwise = w->shape.dims[1] == 1 && w->shape.dims[0] == x->shape.dims[1];
     if (mrt_layout_is_value(d, r->in[1]) || mrt_layout_is_value(d, r->in[2]) ||
         (!transposed && p->conv.group > 1 && w->shape.dims[1] < 4 && !depthwise)) {
         return false; /* tiles would be nearly empty */
     }
     p->zero_point_in += mrt_layout_offset(d, r->step->in[0]);
-    p->zero_point_out += mrt_layout_offset(d, r->step->out[0]);
+    p->zero_point_out += mrt_layout_offset(d, r->step->out[0]); /* 0 for floats */
     p->clamp_min += mrt_layout_offset(d, r->step->out[0]);
     p->clamp_max += mrt_layout_offset(d, r->step->out[0]);
     r->kernel = transposed ? MRT_K_deconv_nhwc : MRT_K_conv_nhwc;
@@ -219,6 +219,7 @@ static const struct {
     mrt_layout_adapt_fn *adapt;
 } forms_of[] = {
     {MRT_K_conv_int, true, adapt_conv},     {MRT_K_deconv_int, true, adapt_conv},
+    {MRT_K_conv_real, true, adapt_conv},    {MRT_K_deconv_real, true, adapt_conv},
     {MRT_K_add_int, false, adapt_binary},
     {MRT_K_mul_int, false, adapt_binary},   {MRT_K_concat, false, adapt_concat},
     {MRT_K_reduce_int, false, adapt_reduce}, {MRT_K_lut_8, false, adapt_lut},
@@ -256,7 +257,8 @@ bool mrt_layout_adapt(mrt_derivation *d, mrt_draft *r) {
 
 /* Kernels whose prepared form reads and writes the same tensors. */
 static uint16_t prepared_of(uint16_t kernel) {
-    return kernel == MRT_K_matmul_int   ? MRT_K_matmul_packed
+    return kernel == MRT_K_matmul_int    ? MRT_K_matmul_packed
+           : kernel == MRT_K_matmul_real ? MRT_K_matmul_packed_real
            : kernel == MRT_K_matmul_f32 ? MRT_K_matmul_packed_f32
                                         : kernel;
 }

@@ -163,9 +163,10 @@ typedef struct mrt_rnn_params {
 typedef struct mrt_cast_params { int64_t flags; } mrt_cast_params; /* MRT_CAST_*: mrt_small.h */
 
 /* conv_int, matmul_int, deconv_int: accumulate in int32 (64 when wide), then
- * y = clamp(zp_out + requant(acc, multiplier[c], shift[c])), rule requant-multiplier-shift. */
+ * y = clamp(zp_out + requant(acc, multiplier[c], shift[c])), rule requant-multiplier-shift.
+ * conv_real, deconv_real: y = f32(acc * scale[c]), then the activation in conv; what else concerns y is 0. */
 typedef struct mrt_conv_int_params {
-    mrt_conv_params conv;                 /* act/act_limit unused: clamp says it in integers */
+    mrt_conv_params conv;                 /* *_int: act/act_limit unused: clamp says it in integers */
     int64_t zero_point_in, zero_point_out;
     int64_t clamp_min, clamp_max;         /* in output integers */
 } mrt_conv_int_params;

@@ -69,10 +69,13 @@ static const struct {
     {MRT_K_conv_int, conv_macs, NULL},
     {MRT_K_deconv_int, deconv_macs, NULL},
     {MRT_K_matmul_int, matmul_int_macs, NULL},
+    {MRT_K_conv_real, conv_macs, NULL},
+    {MRT_K_deconv_real, deconv_macs, NULL},
     {MRT_K_matmul_real, matmul_real_macs, NULL},
     {MRT_K_conv_nhwc, conv_macs, NULL},
     {MRT_K_deconv_nhwc, deconv_macs, NULL},
     {MRT_K_matmul_packed, matmul_int_macs, NULL},
+    {MRT_K_matmul_packed_real, matmul_real_macs, NULL},
     {MRT_K_conv_nhwc_f32, conv_macs, conv_order},
     {MRT_K_matmul_packed_f32, matmul_macs, matmul_order},
 };

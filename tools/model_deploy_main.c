@@ -21,7 +21,7 @@ static const char *const program = "model_deploy";
 
 typedef struct settings {
     const char *mlir, *processor, *quantize, *model, *calibration_table, *quantize_table;
-    const char *quant_input_list, *quant_output_list, *test_input, *test_reference, *tolerance, *excepts, *scale;
+    const char *quant_input_list, *quant_output_list, *test_input, *test_reference, *tolerance, *excepts, *scale, *requantize;
     bool asymmetric, quant_input, quant_output, compare_all, skip_validation, not_gen_bmodel;
     int64_t threads;
 } settings;
@@ -41,6 +41,8 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
         {.name = "--asymmetric", .kind = MICA_OPT_FLAG, .dest = &s->asymmetric, .help = "activations with zero points (INT8)"},
         {.name = "--scale", .kind = MICA_OPT_CHOICE, .choices = "free,pow2", .default_text = "free", .dest = &s->scale,
          .help = "pow2: scales of activations and weights are powers of two (INT8); for a table of run_calibration --scale pow2"},
+        {.name = "--requantize", .kind = MICA_OPT_CHOICE, .choices = "needed,all", .default_text = "needed", .dest = &s->requantize,
+         .help = "integer products give 8 bits only where something reads integers, else f32 (INT8); all: always 8 bits"},
         {.name = "--quant_input", .kind = MICA_OPT_FLAG, .dest = &s->quant_input, .help = "inputs are integers, no cast from f32"},
         {.name = "--quant_output", .kind = MICA_OPT_FLAG, .dest = &s->quant_output, .help = "outputs are integers, no cast to f32"},
         {.name = "--quant_input_list", .kind = MICA_OPT_STRING, .metavar = "N,..", .dest = &s->quant_input_list,
@@ -77,6 +79,7 @@ typedef struct job {
     mica_lowering_options lowering;
     mica_qtable *qtable;
     mica_lower_report report;
+    bool *quant_input, *quant_output; /* per input and output of the model */
     const char *prefix; /* "<dir>/<name>_<chip>_<mode>[_sym|_asym]" */
     tool_outputs outputs;
 } job;
@@ -103,6 +106,10 @@ static mica_status read_settings(job *j, mica_error *err) {
     }
     if (j->lowering.pow2 && !mica_mode_has_integers(j->lowering.mode) && s->quantize_table == NULL) {
         return mica_fail(err, "--scale pow2 has no effect in mode %s", s->quantize);
+    }
+    j->lowering.requantize_all = strcmp(s->requantize, "all") == 0;
+    if (j->lowering.requantize_all && !mica_mode_has_integers(j->lowering.mode) && s->quantize_table == NULL) {
+        return mica_fail(err, "--requantize all has no effect in mode %s", s->quantize);
     }
     if ((s->quant_input && s->quant_input_list != NULL) || (s->quant_output && s->quant_output_list != NULL)) {
         return mica_fail(err, "--quant_input and --quant_input_list (or their output forms) exclude each other");
@@ -159,18 +166,22 @@ static mica_status read_top(job *j, mica_error *err) {
     return status;
 }
 
-static mica_status strip_borders(job *j, mica_error *err) {
+/* Before the lowering: integers that go out are not made f32. */
+static mica_status read_borders(job *j, mica_error *err) {
     const settings *s = j->s;
-    mica_block *body = mica_func_body(mica_module_func(j->tpu, "main"));
-    const size_t n_in = body->n_args;
-    const size_t n_out = body->last->n_operands;
-    bool *in = mica_arena_alloc(j->arena, n_in + 1);
-    bool *out = mica_arena_alloc(j->arena, n_out + 1);
+    const mica_block *body = mica_func_body(mica_module_func(j->top, "main"));
     const char *in_text = s->quant_input ? "all" : (s->quant_input_list != NULL ? s->quant_input_list : "none");
     const char *out_text = s->quant_output ? "all" : (s->quant_output_list != NULL ? s->quant_output_list : "none");
-    MICA_TRY(mica_parse_io_list(in_text, in, n_in, "--quant_input_list", err));
-    MICA_TRY(mica_parse_io_list(out_text, out, n_out, "--quant_output_list", err));
-    return mica_strip_io_quant(j->tpu, in, n_in, out, n_out) == MICA_OK
+    j->quant_input = mica_arena_alloc(j->arena, body->n_args + 1);
+    j->quant_output = mica_arena_alloc(j->arena, body->last->n_operands + 1);
+    MICA_TRY(mica_parse_io_list(in_text, j->quant_input, body->n_args, "--quant_input_list", err));
+    j->lowering.quant_output = j->quant_output;
+    return mica_parse_io_list(out_text, j->quant_output, body->last->n_operands, "--quant_output_list", err);
+}
+
+static mica_status strip_borders(job *j, mica_error *err) {
+    const mica_block *body = mica_func_body(mica_module_func(j->tpu, "main"));
+    return mica_strip_io_quant(j->tpu, j->quant_input, body->n_args, j->quant_output, body->last->n_operands) == MICA_OK
                ? MICA_OK
                : tool_reported(err);
 }
@@ -192,8 +203,10 @@ static mica_status check_calibrated(const job *j, mica_error *err) {
 /* Which modes were used, and every op that is not in the mode it was asked for. */
 static void print_report(const job *j) {
     size_t counts[MICA_MODE_COUNT] = {0};
+    size_t real = 0;
     for (size_t i = 0; i < j->report.count; ++i) {
         ++counts[j->report.rows[i].mode];
+        real += j->report.rows[i].is_real;
     }
     printf("%zu ops:", j->report.count);
     for (int mode = 0; mode < MICA_MODE_COUNT; ++mode) {
@@ -202,6 +215,9 @@ static void print_report(const job *j) {
         }
     }
     printf("\n");
+    if (real > 0) {
+        printf("  %zu INT8 with f32 results: only float ops and outputs read them\n", real);
+    }
     for (size_t i = 0; i < j->report.count; ++i) {
         const mica_lower_row *row = &j->report.rows[i];
         if (row->reason != NULL) {
@@ -319,6 +335,7 @@ static mica_status deploy(job *j, mica_error *err) {
     MICA_TRY(read_settings(j, err));
     MICA_TRY(tool_check_output(s->model, err));
     MICA_TRY(read_top(j, err));
+    MICA_TRY(read_borders(j, err));
     if (mica_lower_module(j->top, &j->lowering, &j->tpu, &j->report) != MICA_OK) {
         return tool_reported(err);
     }

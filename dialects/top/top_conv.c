@@ -52,7 +52,7 @@ static mica_status verify_filter(const mica_op *op, const mica_window *window, b
         return mica_op_error(op, "expects bias of shape [%" PRId64 "], got %s", channels,
                              mica_shape_text(&b).text);
     }
-    return mica_requant_verify(op, channels);
+    return mica_is_real_form(op) ? MICA_OK : mica_requant_verify(op, channels);
 }
 
 int64_t mica_conv_channels(const mica_op *op, const mica_shape *filter, bool transposed) {

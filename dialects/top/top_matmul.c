@@ -92,11 +92,7 @@ mica_status mica_verify_matmul(const mica_op *op) {
         return mica_op_error(op, "expects bias that broadcasts to shape %s, got %s",
                              mica_shape_text(&y).text, mica_shape_text(&bias).text);
     }
-    /* 8-bit operands and an f32 result: nothing is requantized [matmul-real]. */
-    const bool is_real = mica_is_integer_form(op) && mica_value_is_quant(mica_op_operand(op, 1)) &&
-                         !mica_op_has_attr(op, "multiplier") &&
-                         mica_type_is_float(mica_type_element(op->results[0].type), MICA_F32);
-    return is_real ? MICA_OK : mica_requant_verify(op, y.rank > 0 ? y.dims[y.rank - 1] : 1);
+    return mica_is_real_form(op) ? MICA_OK : mica_requant_verify(op, y.rank > 0 ? y.dims[y.rank - 1] : 1);
 }
 
 mica_status mica_infer_matmul(const mica_op *op, mica_type *out_results) {

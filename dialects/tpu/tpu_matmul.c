@@ -37,18 +37,6 @@ static mica_status plan_integer(const mica_op *op, mica_planner *planner) {
     return mica_matmul_finish(planner, op, &ids);
 }
 
-/* One scale per column, or one for all: the product of the operands' scales. */
-static int32_t real_scales(mica_planner *planner, double left, mica_type right) {
-    const int64_t count = right->kind == MICA_TYPE_UNIFORM_AXIS ? (int64_t)right->n_scales : 1;
-    double *values = mica_alloc((size_t)(count + 1) * sizeof *values);
-    for (int64_t i = 0; i < count; ++i) {
-        values[i] = left * right->scales[i];
-    }
-    const int32_t id = mica_planner_const(planner, MRT_F64, 1, &count, values);
-    mica_free(values);
-    return id;
-}
-
 /* a, right, bias, scale -> f32 [matmul-real]; the zero point of a is in the bias as above. */
 static mica_status plan_real(const mica_op *op, mica_planner *planner) {
     mica_quant a, b = {0};
@@ -66,7 +54,7 @@ static mica_status plan_real(const mica_op *op, mica_planner *planner) {
                                      .zero_point_b = b.zero_point};
     mica_plan_act(op, &params.act, &params.act_limit);
     const int32_t in[4] = {ids.a, ids.b, ids.bias,
-                           real_scales(planner, a.scale, mica_type_element(right->type))};
+                           mica_plan_real_scales(planner, a.scale, mica_type_element(right->type))};
     MICA_TRY(mica_planner_step_ids(planner, op, MRT_K_matmul_real, &params, in, 4, &ids.out, 1));
     return mica_matmul_finish(planner, op, &ids);
 }

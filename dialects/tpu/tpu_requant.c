@@ -11,6 +11,12 @@ bool mica_is_integer_form(const mica_op *op) {
            mica_quant_of(mica_op_operand(op, 0), &quant);
 }
 
+bool mica_is_real_form(const mica_op *op) {
+    return mica_is_integer_form(op) && op->n_operands > 1 &&
+           mica_value_is_quant(mica_op_operand(op, 1)) && !mica_op_has_attr(op, "multiplier") &&
+           mica_type_is_float(mica_type_element(op->results[0].type), MICA_F32);
+}
+
 static mica_status check_values(const mica_op *op, const char *attr, int64_t low, int64_t high) {
     size_t count;
     const int64_t *values = mica_op_i64s(op, attr, &count);

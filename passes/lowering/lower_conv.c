@@ -1,4 +1,4 @@
-/* Conv, Deconv, Scale -> tpu.Conv*, tpu.Deconv [conv-int, weight-per-channel, weight-int4, bias-fold]. */
+/* Conv, Deconv, Scale -> tpu.Conv*, tpu.Deconv [conv-int, conv-real, weight-per-channel, weight-int4, bias-fold]. */
 #include <math.h>
 #include <stdio.h>
 
@@ -51,6 +51,9 @@ static mica_status quantize_channel(mica_lowering *l, const mica_op *op, const w
     }
     r->scales[c] = scale;
     r->bias[c] = mrt_bias_fold(bias, mica_lower_scale_of(in), scale, mica_lower_zero_of(in), sum);
+    if (!mica_type_is_quant(out)) {
+        return MICA_OK; /* nothing is requantized */
+    }
     int32_t multiplier = 0;
     int32_t shift = 0;
     const double ratio = mica_lower_scale_of(in) * scale / mica_lower_scale_of(out);
@@ -105,14 +108,22 @@ static void emit_integer(mica_lowering *l, const mica_op *op, const char *name, 
         mica_lower_const(l, op, "bias_i32", mica_type_integer(l->context, 32, MICA_SIGNLESS), 1,
                          &channels, w->bias)};
     mica_op *made = mica_lower_emit(l, op, name, operands, 3, &out, true);
-    mica_lower_set_requant(made, w->multipliers, w->shifts, (size_t)channels, (size_t)channels);
+    if (mica_type_is_quant(out)) {
+        mica_lower_set_requant(made, w->multipliers, w->shifts, (size_t)channels, (size_t)channels);
+    }
+}
+
+/* Type of the result of a product in integers. */
+static mica_type result_type(mica_lowering *l, const mica_op *op) {
+    return mica_lower_gives_real(l, op) ? mica_type_f32(l->context)
+                                        : mica_lower_quant_type(l, &op->results[0]);
 }
 
 static mica_status lower_integer(mica_lowering *l, const mica_op *op, mica_mode mode, const char *name,
                                  bool is_deconv) {
     const char *obstacle = integer_obstacle(op);
     mica_value *input = obstacle == NULL ? mica_lower_left(l, op, mode) : NULL;
-    const mica_type out = mica_lower_quant_type(l, &op->results[0]);
+    const mica_type out = result_type(l, op);
     if (obstacle == NULL && (input == NULL || out == NULL)) {
         obstacle = "no calibration for its input or output";
     }
@@ -133,7 +144,7 @@ static mica_status lower_integer(mica_lowering *l, const mica_op *op, mica_mode 
     mica_value *bias_value = mica_op_present(op, 2);
     const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;
     const mica_type in = mica_type_element(input->type);
-    const double offset = mica_lower_tie_offset(l, op);
+    const double offset = mica_type_is_quant(out) ? mica_lower_tie_offset(l, op) : 0.0;
     for (int64_t c = 0; c < w.channels; ++c) {
         const double b = (bias != NULL ? (double)bias[c] : 0.0) + offset;
         MICA_TRY(quantize_channel(l, op, &order, filter->data, b, in, out, c, &w));
@@ -169,7 +180,7 @@ mica_status mica_lower_scale(mica_lowering *l, const mica_op *op, mica_mode mode
         return mica_lower_fallback(l, op, "scale and bias must be constants of a 3-d to 5-d tensor");
     }
     mica_value *input = mica_lower_quantized(l, x);
-    const mica_type out = mica_lower_quant_type(l, &op->results[0]);
+    const mica_type out = result_type(l, op);
     if (input == NULL || out == NULL) {
         return mica_lower_fallback(l, op, "no calibration for its input or output");
     }

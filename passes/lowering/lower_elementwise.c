@@ -6,8 +6,7 @@
 #include "dialects/dialects.h"
 #include "passes/lowering/lower_hooks.h"
 
-/* The only non-constant operand when the others are scalar constants, else NULL. */
-static const mica_value *lone_operand(const mica_op *op) {
+const mica_value *mica_lower_lone_operand(const mica_op *op) {
     const mica_value *found = NULL;
     double ignored = 0.0;
     for (uint32_t i = 0; i < op->n_operands; ++i) {
@@ -59,19 +58,6 @@ static bool vanishes(mica_lowering *l, const mica_op *op, mica_type out) {
     return false;
 }
 
-/* True when every user runs in float anyway: computing this op in float too saves the casts on both
- * sides and an 8-bit rounding (residual sums before a layer norm, masks before a softmax). */
-bool mica_lower_sum_is_float(const mica_op *op) {
-    const mica_use *use = op->results[0].first_use;
-    for (; use != NULL; use = use->next) {
-        mica_lower_fn *hook = mica_lower_hook(use->user);
-        if (hook != mica_lower_float && hook != mica_lower_softmax) {
-            return false; /* softmax has an integer form only behind integers */
-        }
-    }
-    return op->results[0].first_use != NULL;
-}
-
 static const char *tpu_name(mica_lowering *l, const mica_op *op) {
     return mica_arena_printf(l->tpu->arena, "tpu.%s", op->name + strlen("top."));
 }
@@ -80,12 +66,12 @@ mica_status mica_lower_add(mica_lowering *l, const mica_op *op, mica_mode mode) 
     if (mode != MICA_MODE_INT8) {
         return mica_lower_float_as(l, op, mode, tpu_name(l, op), NULL);
     }
-    const mica_value *lone = lone_operand(op);
+    const mica_value *lone = mica_lower_lone_operand(op);
+    if (mica_lower_sum_in_float(l, op)) {
+        return mica_lower_fallback(l, op, "all its users run in float");
+    }
     if (lone != NULL) {
         return mica_lower_lut(l, op, lone);
-    }
-    if (mica_lower_sum_is_float(op)) {
-        return mica_lower_fallback(l, op, "all its users run in float");
     }
     mica_value *operands[2];
     mica_type out = NULL;
@@ -114,12 +100,12 @@ mica_status mica_lower_mul(mica_lowering *l, const mica_op *op, mica_mode mode) 
     if (mode != MICA_MODE_INT8) {
         return mica_lower_float_as(l, op, mode, "tpu.Mul", NULL);
     }
-    const mica_value *lone = lone_operand(op);
+    const mica_value *lone = mica_lower_lone_operand(op);
+    if (mica_lower_sum_in_float(l, op)) {
+        return mica_lower_fallback(l, op, "all its users run in float");
+    }
     if (lone != NULL) {
         return mica_lower_lut(l, op, lone);
-    }
-    if (mica_lower_sum_is_float(op)) {
-        return mica_lower_fallback(l, op, "all its users run in float");
     }
     mica_value *operands[2];
     mica_type out = NULL;
@@ -145,7 +131,7 @@ mica_status mica_lower_binary(mica_lowering *l, const mica_op *op, mica_mode mod
     if (mode != MICA_MODE_INT8 || !mica_lower_is_real(&op->results[0])) {
         return mica_lower_float_as(l, op, mode, tpu_name(l, op), NULL);
     }
-    const mica_value *lone = lone_operand(op);
+    const mica_value *lone = mica_lower_lone_operand(op);
     return lone != NULL ? mica_lower_lut(l, op, lone)
                         : mica_lower_fallback(l, op, "no integer form for two tensors");
 }

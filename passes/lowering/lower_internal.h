@@ -19,6 +19,7 @@ typedef struct mica_lowering {
     mica_map *casts;                      /* "value number:type" -> tpu value */
     mica_map *names;                      /* names taken in the tpu module */
     mica_ptr_map front;                   /* ops in front of a top.Cut */
+    mica_ptr_map in_float;                /* top value -> whether all that reads it runs in float */
     bool is_cut;                          /* there is one: other ops stay float */
     MICA_VEC(mica_lower_row) rows;
     MICA_VEC(const char *) uncalibrated;  /* tensors whose range was asked for in vain */
@@ -31,6 +32,8 @@ mica_lower_fn *mica_lower_hook(const mica_op *op);
 
 /* The mode that the options ask for. */
 mica_mode mica_lower_mode_of(const mica_lowering *l, const mica_op *op);
+/* The mode that its hook gets; reason (may be NULL): why it is another one, else NULL. */
+mica_mode mica_lower_final_mode(const mica_lowering *l, const mica_op *op, const char **out_reason);
 
 /* Lowers `op` in the processor's float mode instead and records why. */
 mica_status mica_lower_fallback(mica_lowering *l, const mica_op *op, const char *reason);
@@ -58,8 +61,6 @@ mica_type mica_lower_float_type(const mica_lowering *l, mica_mode mode);
 mica_type mica_lower_quant_type(mica_lowering *l, const mica_value *top);
 /* What the bias of `op` takes so that the sum behind it keeps its mean [add-ties]; mostly 0. */
 double mica_lower_tie_offset(mica_lowering *l, const mica_op *op);
-/* True for a sum that all users read in float: it runs in float too. */
-bool mica_lower_sum_is_float(const mica_op *op);
 /* Scale of weights of that largest magnitude, as the options want it, in 8 or 4 bits [weight-per-channel,
  * weight-int4, scale-pow2]. */
 double mica_lower_weight_scale(const mica_lowering *l, double absmax, double bias, double scale_in, int bits);
@@ -76,6 +77,22 @@ bool mica_lower_is_real(const mica_value *top);
 static inline double mica_lower_scale_of(mica_type element) { return element->scales[0]; }
 static inline int32_t mica_lower_zero_of(mica_type element) { return (int32_t)element->zero_points[0]; }
 mrt_dtype mica_lower_storage(mica_type element);
+
+/* --- results that nobody needs in 8 bits [float-out] ---------------------------------------------- */
+/* True when all that reads the results of `op` runs in float, maybe behind ops that move elements, and the
+ * options let that decide. */
+bool mica_lower_in_float(mica_lowering *l, const mica_op *op);
+/* The same for a product in mode INT8 that can give f32; recorded in its row. */
+bool mica_lower_gives_real(mica_lowering *l, const mica_op *op);
+/* The same for Add, Sub and Mul, which then run in float themselves: that saves the casts on both sides and an
+ * 8-bit rounding (residual sums before a layer norm, masks before a softmax). */
+bool mica_lower_sum_in_float(mica_lowering *l, const mica_op *op);
+/* The same for a Concat: its operands can be had in float too. */
+bool mica_lower_concat_in_float(mica_lowering *l, const mica_op *op);
+/* True for a Softmax that has its integer form if its input is quantized. */
+bool mica_lower_softmax_between_integers(const mica_lowering *l, const mica_op *op);
+/* The only non-constant operand when the others are scalar constants, else NULL. */
+const mica_value *mica_lower_lone_operand(const mica_op *op);
 
 /* --- ops ---------------------------------------------------------------------------------------- */
 /* Makes tpu op `name` at the end with the results of `op`: same shapes, element types

@@ -109,6 +109,20 @@ static mica_mode mode_in_w8a8(const mica_lowering *l, const mica_op *op) {
                                                                       : l->options->processor->fallback;
 }
 
+mica_mode mica_lower_final_mode(const mica_lowering *l, const mica_op *op, const char **out_reason) {
+    const mica_mode mode = mica_lower_mode_of(l, op);
+    const bool behind = l->is_cut && mica_ptr_map_get_pointer(&l->front, op) == NULL;
+    if (out_reason != NULL) {
+        *out_reason = behind ? "behind the cut" : narrow_reason(l, op);
+    }
+    if (behind) {
+        return mica_processor_has_mode(l->options->processor, MICA_MODE_F32)
+                   ? MICA_MODE_F32
+                   : l->options->processor->fallback;
+    }
+    return mode == MICA_MODE_W8A8 ? mode_in_w8a8(l, op) : mode;
+}
+
 static mica_status lower_op(mica_lowering *l, const mica_op *op) {
     if (mica_op_is(op, "top.None") || mica_op_is(op, "top.Weight")) {
         return MICA_OK; /* cloned where they are used */
@@ -121,16 +135,10 @@ static mica_status lower_op(mica_lowering *l, const mica_op *op) {
         return mica_emit_error(l->context, op->loc, "'%s' op has no lowering to the tpu dialect",
                                op->name);
     }
-    mica_mode mode = mica_lower_mode_of(l, op);
-    mode = mode == MICA_MODE_W8A8 ? mode_in_w8a8(l, op) : mode;
-    const char *reason = narrow_reason(l, op);
-    if (l->is_cut && mica_ptr_map_get_pointer(&l->front, op) == NULL) {
-        const bool has_f32 = mica_processor_has_mode(l->options->processor, MICA_MODE_F32);
-        mode = has_f32 ? MICA_MODE_F32 : l->options->processor->fallback;
-        reason = "behind the cut";
-    }
+    const char *reason = NULL;
+    const mica_mode mode = mica_lower_final_mode(l, op, &reason);
     if (!mica_op_is(op, "top.Input") && !mica_op_is(op, "top.Cut")) {
-        mica_vec_push(&l->rows, (mica_lower_row){mica_value_name(&op->results[0]), op->name, mode, reason});
+        mica_vec_push(&l->rows, (mica_lower_row){mica_value_name(&op->results[0]), op->name, mode, reason, false});
     }
     return hook(l, op, mode);
 }
@@ -222,6 +230,7 @@ mica_status mica_lower_module(mica_module *top, const mica_lowering_options *opt
     mica_map_destroy(l.casts);
     mica_map_destroy(l.names);
     mica_ptr_map_free(&l.front);
+    mica_ptr_map_free(&l.in_float);
     mica_free(l.map);
     if (status == MICA_OK && report != NULL) {
         *report = (mica_lower_report){l.rows.data, l.rows.len, l.uncalibrated.data, l.uncalibrated.len};

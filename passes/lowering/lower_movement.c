@@ -118,7 +118,8 @@ mica_status mica_lower_pad(mica_lowering *l, const mica_op *op, mica_mode mode) 
 mica_status mica_lower_concat(mica_lowering *l, const mica_op *op, mica_mode mode) {
     mica_type element = NULL;
     if (mode == MICA_MODE_INT8 && mica_lower_is_real(&op->results[0])) {
-        element = mica_lower_quant_type(l, &op->results[0]);
+        element = mica_lower_concat_in_float(l, op) ? mica_type_f32(l->context)
+                                                    : mica_lower_quant_type(l, &op->results[0]);
         if (element == NULL) {
             return mica_lower_fallback(l, op, "no calibration for its output");
         }

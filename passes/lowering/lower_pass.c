@@ -5,6 +5,7 @@
 #include "ir/weights.h"
 #include "passes/calibration/cali_table.h"
 #include "passes/lowering/lowering.h"
+#include "passes/tpu/tpu_passes.h"
 #include "utils/strings.h"
 
 mica_pass_fn mica_pass_import_calibration_table, mica_pass_convert_top_to_tpu;
@@ -42,6 +43,20 @@ mica_status mica_pass_convert_top_to_tpu(mica_module *module, const mica_pass_op
         return mica_emit_error(module->context, module->op->loc, "unknown mode '%s'",
                                mica_pass_option(options, "mode"));
     }
+    const char *requantize = mica_pass_option(options, "requantize");
+    lowering.requantize_all = strcmp(requantize, "all") == 0;
+    if (!lowering.requantize_all && strcmp(requantize, "needed") != 0) {
+        return mica_emit_error(module->context, module->op->loc, "requantize '%s' is neither 'needed' nor 'all'",
+                               requantize);
+    }
+    mica_op *func = mica_module_func(module, "main");
+    const size_t n_outputs = func != NULL ? mica_func_body(func)->last->n_operands : 0;
+    bool *quant_output = mica_arena_alloc(module->arena, n_outputs + 1);
+    if (mica_parse_io_list(mica_pass_option(options, "quant_output"), quant_output, n_outputs, "quant_output",
+                           &err) != MICA_OK) {
+        return mica_emit_error(module->context, module->op->loc, "%s", err.text);
+    }
+    lowering.quant_output = quant_output;
     mica_qtable *qtable = NULL;
     if (*mica_pass_option(options, "qtable") != '\0') {
         qtable = mica_qtable_read(mica_pass_option(options, "qtable"), &err);

@@ -21,13 +21,21 @@ static bool feeds_only_products(const mica_lowering *l, const mica_value *value)
     return value->first_use != NULL;
 }
 
+static bool is_along_last(const mica_op *op) {
+    const int64_t axis = mica_op_i64(op, "axis");
+    return !mica_op_bool(op, "log") && (axis == -1 || axis == mica_op_operand(op, 0)->type->rank - 1);
+}
+
+bool mica_lower_softmax_between_integers(const mica_lowering *l, const mica_op *op) {
+    return is_along_last(op) && feeds_only_products(l, &op->results[0]);
+}
+
 /* Reason why the op stays float, or NULL with the type of its result, multiplier and shift. */
 static const char *no_integer_form(mica_lowering *l, const mica_op *op, mica_type *out,
                                    int32_t *multiplier, int32_t *shift) {
     const mica_value *x = mica_op_operand(op, 0);
-    const int64_t axis = mica_op_i64(op, "axis");
     const int rank = x->type->rank;
-    if (mica_op_bool(op, "log") || (axis != -1 && axis != rank - 1)) {
+    if (!is_along_last(op)) {
         return "only softmax along the last axis has an integer form";
     }
     if (!mica_type_is_quant(mica_type_element(mica_lower_value(l, x)->type))) {

@@ -17,7 +17,7 @@ static bool takes_offset(mica_lowering *l, const mica_value *value, const mica_o
 double mica_lower_tie_offset(mica_lowering *l, const mica_op *op) {
     const mica_use *use = op->results[0].first_use;
     if (!l->options->pow2 || use == NULL || !mica_op_is(use->user, "top.Add") ||
-        mica_lower_mode_of(l, use->user) != MICA_MODE_INT8 || mica_lower_sum_is_float(use->user) ||
+        mica_lower_mode_of(l, use->user) != MICA_MODE_INT8 || mica_lower_sum_in_float(l, use->user) ||
         (l->is_cut && mica_ptr_map_get_pointer(&l->front, use->user) == NULL) ||
         !takes_offset(l, &op->results[0], use->user)) {
         return 0.0;

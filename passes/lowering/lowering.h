@@ -17,6 +17,8 @@ typedef struct mica_lowering_options {
     bool asymmetric;           /* activations with zero points */
     bool pow2;                 /* scales of activations and weights are powers of two [scale-pow2] */
     const mica_qtable *qtable; /* NULL: every op uses `mode` */
+    bool requantize_all;       /* every integer op gives 8 bits, needed or not [float-out] */
+    const bool *quant_output;  /* per output of main: it stays integer (its cast is taken off later); or NULL */
 } mica_lowering_options;
 
 /* What became of one top op. */
@@ -25,6 +27,7 @@ typedef struct mica_lower_row {
     const char *type;   /* "top.Conv" */
     mica_mode mode;
     const char *reason; /* why it is not in the wanted mode; NULL when it is */
+    bool is_real;       /* in INT8: its result is f32, because all that reads it runs in float */
 } mica_lower_row;
 
 /* Names live as long as the context. */

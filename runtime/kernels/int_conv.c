@@ -1,4 +1,4 @@
-/* conv_int and deconv_int (rules conv-int, deconv-int): the matrix product of the weights
+/* conv_int, deconv_int, conv_real, deconv_real (rules conv-int, deconv-int, conv-real): the matrix product of the weights
  * [out channels][depth] with the input's windows [depth][positions], group by group. Plans with fixed
  * sizes use channels-last forms instead, but for what has none. */
 #include "runtime/kernels/int_conv_plan.h"
@@ -14,8 +14,10 @@ typedef struct conv_job {
     const mrt_tile_isa *isa;
     const uint8_t *x;         /* of the image at hand */
     uint8_t *y;
+    float *y_real;            /* conv_real, with scale */
     const int8_t *weights;
     const int32_t *bias, *multiplier, *shift;
+    const double *scale;      /* NULL in conv_int */
     const uint8_t *planes;    /* x or the padded copy */
     uint8_t *padded;
     int64_t *tap;             /* [taps] offsets in a plane */
@@ -145,6 +147,11 @@ static void finish_row(const void *context, const mrt_int_rows *r) {
     const conv_job *job = context;
     const mrt_conv_int_params *p = job->params;
     const int64_t oc = r->batch * job->plan.group_out + r->row;
+    if (job->scale) {
+        mrt_conv_finish_real(p, job->bias[oc], job->scale[oc], r->acc, r->wide,
+                             job->y_real + oc * job->plan.positions + r->column, r->columns);
+        return;
+    }
     uint8_t *y = job->y + oc * job->plan.positions + r->column;
     if (r->acc && job->narrow) {
         mrt_conv_finish_row(job->isa, p, job->bias[oc], job->multiplier[oc], job->shift[oc],
@@ -217,8 +224,12 @@ static void run_any(const mrt_call *call, bool transposed) {
     job.params = call->params;
     job.weights = call->in[1]->data;
     job.bias = call->in[2]->data;
-    job.multiplier = call->in[3]->data;
-    job.shift = call->in[4]->data;
+    if (mrt_conv_is_real(call)) {
+        job.scale = call->in[3]->data;
+    } else {
+        job.multiplier = call->in[3]->data;
+        job.shift = call->in[4]->data;
+    }
     job.is_signed = call->in[0]->dtype == MRT_I8;
     job.quads = mrt_div_up(plan->depth, 4);
     job.padded = (uint8_t *)scratch;
@@ -237,7 +248,9 @@ static void run_any(const mrt_call *call, bool transposed) {
                                .scratch = scratch + m.padded + m.tap + m.left};
     for (int64_t n = 0; n < plan->batch; ++n) {
         job.x = (const uint8_t *)call->in[0]->data + n * plan->channels * plan->in_plane;
-        job.y = (uint8_t *)call->out[0]->data + n * plan->out_channels * plan->positions;
+        const int64_t at = n * plan->out_channels * plan->positions;
+        job.y = (uint8_t *)call->out[0]->data + (job.scale ? 0 : at);
+        job.y_real = (float *)call->out[0]->data + (job.scale ? at : 0);
         job.planes = plan->direct ? job.x : job.padded;
         if (!plan->direct) {
             memset(job.padded + plan->channels * plan->plane, 0, MRT_PLANE_SLACK);
@@ -248,13 +261,29 @@ static void run_any(const mrt_call *call, bool transposed) {
 }
 
 mrt_status mrt_conv_int_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
+    MRT_TRY(mrt_check_dtype(mrt_in(call, 3), "multiplier", MRT_I32, err));
     return check_any(call, false, out_scratch, err);
 }
 
 void mrt_conv_int_run(const mrt_call *call) { run_any(call, false); }
 
 mrt_status mrt_deconv_int_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
+    MRT_TRY(mrt_check_dtype(mrt_in(call, 3), "multiplier", MRT_I32, err));
     return check_any(call, true, out_scratch, err);
 }
 
 void mrt_deconv_int_run(const mrt_call *call) { run_any(call, true); }
+
+mrt_status mrt_conv_real_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
+    MRT_TRY(mrt_check_dtype(mrt_in(call, 3), "scale", MRT_F64, err));
+    return check_any(call, false, out_scratch, err);
+}
+
+void mrt_conv_real_run(const mrt_call *call) { run_any(call, false); }
+
+mrt_status mrt_deconv_real_check(const mrt_call *call, size_t *out_scratch, mrt_error *err) {
+    MRT_TRY(mrt_check_dtype(mrt_in(call, 3), "scale", MRT_F64, err));
+    return check_any(call, true, out_scratch, err);
+}
+
+void mrt_deconv_real_run(const mrt_call *call) { run_any(call, true); }

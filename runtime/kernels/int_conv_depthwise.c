@@ -22,6 +22,15 @@ void mrt_conv_finish_row(const mrt_tile_isa *isa, const mrt_conv_int_params *p, 
     }
 }
 
+void mrt_conv_finish_real(const mrt_conv_int_params *p, int64_t bias, double scale, const int32_t *acc,
+                          const int64_t *wide, float *y, int64_t count) {
+    const mrt_real_range range = mrt_real_range_of(p->conv.act, p->conv.act_limit);
+    for (int64_t i = 0; i < count; ++i) {
+        const int64_t sum = (acc ? acc[i] : wide[i]) + bias;
+        y[i] = mrt_real_value(sum, scale, range.low, range.high);
+    }
+}
+
 typedef struct depthwise_job {
     const mrt_conv_plan *plan;
     const mrt_call *call;
@@ -56,9 +65,15 @@ static void add_tap(int32_t *restrict acc, const uint8_t *restrict x, int32_t w,
 }
 
 /* One row of outputs from finished sums. */
-static void finish_row(const depthwise_job *job, int64_t oc, const int32_t *acc, uint8_t *y) {
+static void finish_row(const depthwise_job *job, int64_t oc, const int32_t *acc, int64_t at) {
     const mrt_conv_int_params *p = job->call->params;
     const int32_t bias = ((const int32_t *)job->call->in[2]->data)[oc];
+    if (mrt_conv_is_real(job->call)) {
+        mrt_conv_finish_real(p, bias, ((const double *)job->call->in[3]->data)[oc], acc, NULL,
+                             (float *)job->call->out[0]->data + at, job->plan->out[2]);
+        return;
+    }
+    uint8_t *y = (uint8_t *)job->call->out[0]->data + at;
     const int32_t multiplier = ((const int32_t *)job->call->in[3]->data)[oc];
     const int32_t shift = ((const int32_t *)job->call->in[4]->data)[oc];
     const int64_t count = job->plan->out[2];
@@ -82,10 +97,9 @@ static void run_group(const depthwise_job *job, int64_t task, const uint8_t *pla
     const int64_t image = task / plan->group;
     const int8_t *weights = job->call->in[1]->data;
     const uint8_t flip = job->call->in[0]->dtype == MRT_I8 ? 0x80 : 0;
-    uint8_t *out = job->call->out[0]->data;
     for (int64_t i = 0; i < plan->group_out; ++i) {
         const int64_t oc = group * plan->group_out + i;
-        uint8_t *y = out + (image * plan->out_channels + oc) * plan->positions;
+        const int64_t at = (image * plan->out_channels + oc) * plan->positions;
         for (int64_t p = 0; p < plan->positions; p += plan->out[2]) {
             const uint8_t *x = plane + mrt_conv_position(plan, p);
             memset(acc, 0, (size_t)plan->out[2] * sizeof acc[0]);
@@ -93,7 +107,7 @@ static void run_group(const depthwise_job *job, int64_t task, const uint8_t *pla
                 add_tap(acc, x + tap[t], weights[mrt_conv_weight(plan, oc, 0, t)], flip,
                         plan->out[2]);
             }
-            finish_row(job, oc, acc, y + p);
+            finish_row(job, oc, acc, at + p);
         }
     }
 }

@@ -7,9 +7,14 @@
 #include <string.h>
 
 static mrt_status check_operands(const mrt_call *call, const mrt_conv_plan *plan, mrt_error *err) {
-    const mrt_tensor *shift = mrt_in(call, 4);
     MRT_TRY(mrt_check_dtype(mrt_in(call, 2), "bias", MRT_I32, err));
     MRT_TRY(mrt_check_shape1(mrt_in(call, 2), "bias", plan->out_channels, err));
+    if (mrt_conv_is_real(call)) {
+        const mrt_conv_params *p = &((const mrt_conv_int_params *)call->params)->conv;
+        MRT_TRY(mrt_check_param(p->act, "act", MRT_ACT_NONE, MRT_ACT_RELU, err));
+        return mrt_check_shape1(mrt_in(call, 3), "scale", plan->out_channels, err);
+    }
+    const mrt_tensor *shift = mrt_in(call, 4);
     MRT_TRY(mrt_check_dtype(mrt_in(call, 3), "multiplier", MRT_I32, err));
     MRT_TRY(mrt_check_shape1(mrt_in(call, 3), "multiplier", plan->out_channels, err));
     MRT_TRY(mrt_check_dtype(shift, "shift", MRT_I32, err));
@@ -114,7 +119,9 @@ mrt_status mrt_conv_plan_check(const mrt_call *call, bool transposed, mrt_conv_p
     MRT_TRY(mrt_check_rank(x, "x", rank, rank, err));
     MRT_TRY(mrt_check_dtype(w, "w", MRT_I8, err));
     MRT_TRY(mrt_check_rank(w, "w", rank, rank, err));
-    MRT_TRY(mrt_check_dtype2(y, "y", MRT_I8, MRT_U8, err));
+    const bool is_real = mrt_conv_is_real(call);
+    MRT_TRY(is_real ? mrt_check_dtype(y, "y", MRT_F32, err)
+                    : mrt_check_dtype2(y, "y", MRT_I8, MRT_U8, err));
     MRT_TRY(mrt_check_rank(y, "y", rank, rank, err));
     plan.batch = x->shape.dims[0];
     plan.channels = x->shape.dims[1];
@@ -138,8 +145,10 @@ mrt_status mrt_conv_plan_check(const mrt_call *call, bool transposed, mrt_conv_p
         MRT_TRY(mrt_check_dim(w, "w", 2 + i, p->conv.kernel[i], err));
     }
     MRT_TRY(mrt_int_check_zero_point(p->zero_point_in, "zero_point_in", x, err));
-    MRT_TRY(mrt_int_check_zero_point(p->zero_point_out, "zero_point_out", y, err));
-    MRT_TRY(mrt_int_check_clamp(p->clamp_min, p->clamp_max, y, err));
+    if (!is_real) {
+        MRT_TRY(mrt_int_check_zero_point(p->zero_point_out, "zero_point_out", y, err));
+        MRT_TRY(mrt_int_check_clamp(p->clamp_min, p->clamp_max, y, err));
+    }
     MRT_TRY(check_operands(call, &plan, err));
     MRT_TRY(plan_axes(call, &plan, err));
     MRT_TRY(finish_plan(&plan, err));

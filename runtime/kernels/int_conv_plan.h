@@ -27,7 +27,11 @@ typedef struct mrt_conv_plan {
     bool depthwise;
 } mrt_conv_plan;
 
-/* Checks a conv_int (or deconv_int) call and fills the plan. */
+/* True for conv_real and deconv_real: operand 3 is a scale in f64, y is f32, and the activation is that
+ * of params->conv. */
+static inline bool mrt_conv_is_real(const mrt_call *call) { return call->in[3]->dtype == MRT_F64; }
+
+/* Checks a conv_int, conv_real, deconv_int or deconv_real call and fills the plan. */
 mrt_status mrt_conv_plan_check(const mrt_call *call, bool transposed, mrt_conv_plan *out_plan,
                                mrt_error *err);
 /* The plan of a call that was checked. */
@@ -48,6 +52,10 @@ int64_t mrt_conv_weight(const mrt_conv_plan *plan, int64_t oc, int64_t c, int64_
 void mrt_conv_finish_row(const mrt_tile_isa *isa, const mrt_conv_int_params *p, int32_t bias,
                          int32_t multiplier, int32_t shift, const int32_t *acc, uint8_t *y,
                          int64_t count);
+
+/* y = f32((acc + bias) * scale) of such a row [conv-real]. */
+void mrt_conv_finish_real(const mrt_conv_int_params *p, int64_t bias, double scale, const int32_t *acc,
+                          const int64_t *wide, float *y, int64_t count);
 
 /* The depthwise path (one input channel per group). */
 size_t mrt_conv_depthwise_scratch(const mrt_conv_plan *plan);

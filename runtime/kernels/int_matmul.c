@@ -230,16 +230,11 @@ static void pack_right(const void *context, const mrt_int_panel *p) {
 /* Rule matmul-real: the exact sum times the scale in double, rounded once. */
 static void finish_real(const matmul_job *job, const mrt_int_rows *r) {
     float *y = job->y_real + (r->batch * job->plan.rows + r->row) * job->plan.columns + r->column;
-    const bool relu = job->real->act == MRT_ACT_RELU;
-    const double limit = job->real->act_limit;
+    const mrt_real_range range = mrt_real_range_of(job->real->act, job->real->act_limit);
     for (int i = 0; i < r->columns; ++i) {
         const int64_t sum = (r->acc ? r->acc[i] : r->wide[i]) + r->sum[i];
-        double v = (double)sum * job->scale[job->per_column ? r->column + i : 0];
-        if (relu) {
-            v = v > 0.0 ? v : 0.0;
-            v = limit >= 0.0 && v > limit ? limit : v;
-        }
-        y[i] = (float)v;
+        const double scale = job->scale[job->per_column ? r->column + i : 0];
+        y[i] = mrt_real_value(sum, scale, range.low, range.high);
     }
 }
 
@@ -314,7 +309,7 @@ void mrt_matmul_int_run(const mrt_call *call) {
     job.multiplier = call->in[3]->data;
     job.shift = call->in[4]->data;
     if (is_narrow(&job)) {
-        mrt_matmul_tiles_run(&job.plan, call);
+        mrt_matmul_tiles_run(&job.plan, job.params, NULL, call);
     } else {
         run_blocks(&job, call);
     }
@@ -349,6 +344,10 @@ void mrt_matmul_real_run(const mrt_call *call) {
     const mrt_matmul_int_params p = integer_part(call->params);
     matmul_job job = {.params = &p, .real = call->params};
     if (!begin(&job, call)) {
+        return;
+    }
+    if (is_narrow(&job)) {
+        mrt_matmul_tiles_run(&job.plan, &p, job.real, call);
         return;
     }
     job.scale = call->in[3]->data;

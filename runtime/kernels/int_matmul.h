@@ -3,6 +3,7 @@
 #define MRT_INT_MATMUL_H
 
 #include "runtime/mrt_kernel.h"
+#include "runtime/mrt_params.h"
 
 #include <stdbool.h>
 
@@ -27,7 +28,9 @@ static inline int64_t mrt_matmul_matrix(const mrt_matmul_plan *plan, const int64
 
 /* Scratch for any instruction set; false on overflow. */
 bool mrt_matmul_tiles_scratch(const mrt_matmul_plan *plan, size_t *out_bytes);
-/* matmul_int for sums that fit int32: depth * 255 * 255 + |bias| <= INT32_MAX. */
-void mrt_matmul_tiles_run(const mrt_matmul_plan *plan, const mrt_call *call);
+/* matmul_int, or matmul_real with `real`, for sums that fit int32: depth * 255 * 255 + |bias| <=
+ * INT32_MAX. */
+void mrt_matmul_tiles_run(const mrt_matmul_plan *plan, const mrt_matmul_int_params *params,
+                          const mrt_matmul_real_params *real, const mrt_call *call);
 
 #endif

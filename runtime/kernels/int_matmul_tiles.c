@@ -1,4 +1,4 @@
-/* matmul_int on tiles: both operands are prepared by every run, b as packed weights.
+/* matmul_int and matmul_real on tiles: both operands are prepared by every run, b as packed weights.
  *
  * With 16-bit tiles both are stored without their zero points. With byte tiles the stored values are
  * a' = a + la and b' = b + lb (what makes a' unsigned and b' signed), and
@@ -24,6 +24,7 @@ typedef struct tiles_job {
     const mrt_tile_isa *isa;
     const uint8_t *a, *b;
     uint8_t *y;
+    size_t y_element;
     const int32_t *bias; /* may be NULL */
     bool signed_a, signed_b, narrow;
     int32_t da, db;      /* byte tiles only, else 0 */
@@ -36,6 +37,8 @@ typedef struct tiles_job {
     int32_t *row_sum;    /* [batches_a][rows], times db */
     int32_t *base;       /* [batches_b][columns] */
     int32_t *multiplier, *shift; /* [columns] */
+    double *scale;       /* instead, over both; NULL in matmul_int */
+    mrt_real_range range;
 } tiles_job;
 
 /* Byte offsets of the parts of scratch. */
@@ -319,7 +322,7 @@ static void add_row_sums(int32_t *restrict c, const int32_t *restrict sum, int r
 static void multiply_rows(const tiles_job *job, mrt_tile *tile, const mrt_tile_end *end,
                           const char *left, const int32_t *row_sum, int64_t rows, int blocks,
                           uint8_t *y, int columns) {
-    const size_t y_stride = (size_t)job->plan->columns;
+    const size_t y_stride = (size_t)job->plan->columns * job->y_element;
     const int *height = job->isa->heights;
     for (int64_t row = 0; row < rows; row += height[0]) {
         row = mrt_tile_next(job->isa, &height, rows, row);
@@ -328,8 +331,8 @@ static void multiply_rows(const tiles_job *job, mrt_tile *tile, const mrt_tile_e
         if (job->db != 0) {
             add_row_sums(tile->c, row_sum + row, height[0], blocks * MRT_TILE_BLOCK);
         }
-        job->isa->finish(end, tile->c, WIDTH, height[0], y + (size_t)row * y_stride, y_stride,
-                         columns);
+        mrt_tile_finish(job->isa, end, tile->c, WIDTH, height[0], y + (size_t)row * y_stride, y_stride,
+                        columns);
     }
 }
 
@@ -355,17 +358,22 @@ static void run_piece(void *context, int64_t task) {
         const int64_t column = b * MRT_TILE_BLOCK;
         const int blocks = (int)mrt_min64(job->isa->blocks, job->blocks - b);
         const int columns = (int)mrt_min64(blocks * MRT_TILE_BLOCK, p->columns - column);
-        const mrt_tile_end end = {job->base + right * job->columns + column,
-                                  job->multiplier + column,
-                                  job->shift + column,
-                                  (int32_t)job->params->zero_point_out,
-                                  (int32_t)job->params->clamp_min,
-                                  (int32_t)job->params->clamp_max,
-                                  job->narrow};
+        const mrt_tile_end end = {.base = job->base + right * job->columns + column,
+                                  .multiplier = job->multiplier + column,
+                                  .shift = job->shift + column,
+                                  .zero_point = (int32_t)job->params->zero_point_out,
+                                  .low = (int32_t)job->params->clamp_min,
+                                  .high = (int32_t)job->params->clamp_max,
+                                  .narrow = job->narrow,
+                                  .scale = job->scale ? job->scale + column : NULL,
+                                  .real_low = job->range.low,
+                                  .real_high = job->range.high};
         tile.w = job->right + (size_t)(right * job->blocks + b) * job->block_bytes;
         multiply_rows(job, &tile, &end, job->rows + (size_t)left * job->stride,
                       job->row_sum + left, rows, blocks,
-                      job->y + (batch * p->rows + first) * p->columns + column, columns);
+                      job->y + (size_t)((batch * p->rows + first) * p->columns + column) *
+                                   job->y_element,
+                      columns);
     }
     mrt_tile_leave(job->isa);
 }
@@ -392,7 +400,19 @@ static void spread_scales(tiles_job *job, const mrt_call *call) {
     }
 }
 
-void mrt_matmul_tiles_run(const mrt_matmul_plan *p, const mrt_call *call) {
+static void spread_real_scales(tiles_job *job, const mrt_call *call, const mrt_matmul_real_params *real) {
+    const double *scale = call->in[3]->data;
+    const bool per_column = mrt_shape_count(&call->in[3]->shape) > 1;
+    job->scale = (double *)(void *)job->multiplier;
+    for (int64_t n = 0; n < job->columns; ++n) {
+        job->scale[n] = n < job->plan->columns ? scale[per_column ? n : 0] : 0.0;
+    }
+    job->range = mrt_real_range_of(real->act, real->act_limit);
+    job->y_element = sizeof(float);
+}
+
+void mrt_matmul_tiles_run(const mrt_matmul_plan *p, const mrt_matmul_int_params *params,
+                          const mrt_matmul_real_params *real, const mrt_call *call) {
     const mrt_tile_isa *isa = row_of(p);
     tiles_memory m = {0};
     const bool fits = memory_layout(p, &m);
@@ -401,11 +421,12 @@ void mrt_matmul_tiles_run(const mrt_matmul_plan *p, const mrt_call *call) {
     char *scratch = call->scratch;
     const mrt_tensor *bias = mrt_in(call, 2);
     tiles_job job = {.plan = p,
-                     .params = call->params,
+                     .params = params,
                      .isa = isa,
                      .a = call->in[0]->data,
                      .b = call->in[1]->data,
                      .y = call->out[0]->data,
+                     .y_element = 1,
                      .bias = bias ? bias->data : NULL,
                      .signed_a = call->in[0]->dtype == MRT_I8,
                      .signed_b = call->in[1]->dtype == MRT_I8,
@@ -424,7 +445,11 @@ void mrt_matmul_tiles_run(const mrt_matmul_plan *p, const mrt_call *call) {
         job.da = -(job.signed_a ? 128 : 0) - (int32_t)job.params->zero_point_a;
         job.db = (job.signed_b ? 0 : 128) - (int32_t)job.params->zero_point_b;
     }
-    spread_scales(&job, call);
+    if (real) {
+        spread_real_scales(&job, call, real);
+    } else {
+        spread_scales(&job, call);
+    }
     prepare_rows(&job, call->pool);
     mrt_parallel_for(call->pool, p->batches_b * job.blocks, pack_block, &job);
     mrt_parallel_for(call->pool, p->batches * mrt_div_up(p->rows, PIECE_ROWS), run_piece, &job);

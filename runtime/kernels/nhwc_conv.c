@@ -112,6 +112,20 @@ typedef struct block_job {
     mrt_tile_end end;
 } block_job;
 
+mrt_tile_end mrt_nhwc_end(const mrt_nhwc_conv *c, int64_t at) {
+    mrt_tile_end end = {.base = c->base + at, .zero_point = c->zero_point, .low = c->low,
+                        .high = c->high, .narrow = c->narrow};
+    if (c->real) {
+        end.scale = c->scale + at;
+        end.real_low = c->range.low;
+        end.real_high = c->range.high;
+    } else {
+        end.multiplier = c->multiplier + at;
+        end.shift = c->shift + at;
+    }
+    return end;
+}
+
 /* `columns` columns of group g from `column` on. */
 static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, int columns,
                             int32_t *sums) {
@@ -120,7 +134,7 @@ static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, i
     const char *w = (const char *)c->w + (size_t)block * c->block_bytes;
     block_job b = {.conv = c,
                    .a_stride = (size_t)c->a_step * c->element,
-                   .y_stride = (size_t)c->y_step * c->x_element,
+                   .y_stride = (size_t)c->y_step * c->y_element,
                    .blocks = (int)mrt_div_up(columns, MRT_TILE_BLOCK),
                    .columns = columns};
     b.tile = (mrt_tile){.a_stride = b.a_stride,
@@ -130,8 +144,7 @@ static block_job make_block(const mrt_nhwc_conv *c, int64_t g, int64_t column, i
                         .w = w,
                         .w_stride = c->block_bytes,
                         .c = sums};
-    b.end = (mrt_tile_end){c->base + at, c->multiplier + at, c->shift + at, c->zero_point,
-                           c->low,       c->high,            c->narrow};
+    b.end = mrt_nhwc_end(c, at);
     return b;
 }
 
@@ -139,8 +152,8 @@ static void multiply(block_job *b, const char *a, int rows, char *y) {
     const mrt_nhwc_conv *c = b->conv;
     b->tile.a = a;
     c->isa->tile(&b->tile, rows, b->blocks);
-    c->isa->finish(&b->end, b->tile.c, MRT_TILE_BLOCKS * MRT_TILE_BLOCK, rows, (uint8_t *)y,
-                   b->y_stride, b->columns);
+    mrt_tile_finish(c->isa, &b->end, b->tile.c, MRT_TILE_BLOCKS * MRT_TILE_BLOCK, rows, (uint8_t *)y,
+                    b->y_stride, b->columns);
 }
 
 /* One piece of a line. */
@@ -179,7 +192,7 @@ static void run_task(void *context, int64_t task) {
             const int64_t to = line / p->out[1] * c->y_plane + line % p->out[1] * c->y_row +
                                piece * c->y_step + g * p->group_out + column;
             multiply_line(&b, job->a + (size_t)from * c->element, rows,
-                          job->y + (size_t)to * c->x_element);
+                          job->y + (size_t)to * c->y_element);
         }
     }
     mrt_tile_leave(c->isa);
@@ -194,7 +207,7 @@ void mrt_nhwc_tiles_run(const mrt_nhwc_conv *c, const void *a, void *y, mrt_pool
 
 void mrt_nhwc_conv_run(const mrt_nhwc_conv *c, const mrt_call *call, uint8_t zero_point) {
     const mrt_conv_plan *p = &c->plan;
-    const size_t image = (size_t)(p->positions * p->out_channels) * c->x_element;
+    const size_t image = (size_t)(p->positions * p->out_channels) * c->y_element;
     for (int64_t n = 0; n < c->images; ++n) {
         if (c->gathers) {
             mrt_nhwc_gather_run(c, call, n, zero_point);

@@ -1,6 +1,7 @@
 /* Channels-last convolution: what is worked out once per plan, and used by every run.
  *
- * x is uint8, int8 that is never negative, or float [batch, spatial.., channels]; y the same. Padding
+ * x is uint8, int8 that is never negative, or float [batch, spatial.., channels]; y the same, or float
+ * behind integers (`real`). Padding
  * of integers is written out into a copy of x with the zero point [pad-zero-point]; without padding x
  * itself is read. Tiles that take long runs and many rows at once may read gathered windows instead.
  * Floats are copied window by window (nhwc_rows_f32.c) or, depthwise, not at all. A line is a row of
@@ -16,7 +17,7 @@ typedef struct mrt_nhwc_conv {
     int32_t most;                      /* largest element of x, of integers: 127 or 255 */
     const mrt_tile_isa *isa;           /* of integers, else NULL */
     const mrt_tile_f32_isa *float_isa; /* of floats, else NULL */
-    size_t x_element, element; /* bytes of an element of x and y; of the array that windows read */
+    size_t x_element, element, y_element; /* bytes of an element of x; of the array that windows read; of y */
     int64_t pitch[3];          /* spatial sizes of the array that windows are read from */
     int64_t first;             /* element of that array where the first window begins */
     int64_t y_first;           /* element of y for the first position */
@@ -40,6 +41,9 @@ typedef struct mrt_nhwc_conv {
     const void *w;             /* [group][blocks] */
     int32_t zero_point, low, high; /* of y */
     bool narrow;               /* see mrt_tile_end */
+    bool real;                 /* y is float, of integers [conv-real, matmul-real]: */
+    const double *scale;       /* [group][columns] instead of multiplier and shift */
+    mrt_real_range range;
     float float_low, float_high;
     bool winograd;             /* nhwc_winograd_f32.c: [16 points][blocks] of weights, a run per window */
 } mrt_nhwc_conv;
@@ -49,6 +53,7 @@ typedef struct mrt_nhwc_constants {
     const void *weights;                      /* int8 or float [out channels][group_in][taps] */
     bool weights_across;                      /* floats are [group_in][out channels], one tap */
     const int32_t *base, *multiplier, *shift; /* [out channels], of integers */
+    const double *scale;                      /* instead of multiplier and shift when `real` */
     const float *bias;                        /* of floats, may be NULL */
 } mrt_nhwc_constants;
 
@@ -72,6 +77,8 @@ mrt_tensor mrt_nhwc_channels_first(const mrt_tensor *t);
 size_t mrt_nhwc_pack(const mrt_nhwc_conv *c, const mrt_nhwc_constants *from, mrt_pool *pool,
                      void *packed);
 
+/* The end of the columns from `at` on. */
+mrt_tile_end mrt_nhwc_end(const mrt_nhwc_conv *c, int64_t at);
 /* Element offset from the start of an image of line `line`. */
 int64_t mrt_nhwc_line(const mrt_nhwc_conv *c, int64_t line);
 /* Tiles of one image: A from its first window, y from its first position. */

@@ -99,7 +99,7 @@ mrt_status mrt_deconv_nhwc_check(const mrt_call *call, size_t *out_scratch, mrt_
     }
     *out_scratch = 0;
     for (int64_t i = 0; i < phase_count(&p); ++i) {
-        mrt_nhwc_conv c = {.most = whole.most};
+        mrt_nhwc_conv c = {.most = whole.most, .real = whole.real};
         axis_phase a[3];
         if (make_phase(&p, i, &c, a)) {
             *out_scratch = c.copy_bytes; /* the same for all */
@@ -150,6 +150,8 @@ size_t mrt_deconv_nhwc_pack(const mrt_call *call, void *packed) {
     int32_t *bias = packed ? malloc((size_t)p->out_channels * sizeof bias[0]) : NULL;
     for (int64_t i = 0; i < phase_count(p); ++i) {
         mrt_nhwc_conv c = {.most = whole.most,
+                           .real = whole.real,
+                           .range = whole.range,
                            .zero_point = (int32_t)params->zero_point_out,
                            .low = (int32_t)params->clamp_min,
                            .high = (int32_t)params->clamp_max};
@@ -165,8 +167,9 @@ size_t mrt_deconv_nhwc_pack(const mrt_call *call, void *packed) {
         }
         const mrt_nhwc_constants from = {.weights = weights,
                                          .base = bias,
-                                         .multiplier = call->in[3]->data,
-                                         .shift = call->in[4]->data};
+                                         .multiplier = whole.real ? NULL : call->in[3]->data,
+                                         .shift = whole.real ? NULL : call->in[4]->data,
+                                         .scale = whole.real ? call->in[3]->data : NULL};
         const bool asks = !packed || !weights || !bias;
         d.at[d.count++] = total;
         total += mrt_nhwc_pack(&c, asks ? NULL : &from, call->pool,
@@ -191,9 +194,10 @@ void mrt_deconv_nhwc_run(const mrt_call *call) {
         const void *source = NULL;
         for (int i = 0; i < d->count; ++i) {
             const mrt_nhwc_conv *c = (const void *)((const char *)call->packed + d->at[i]);
-            uint8_t *y = (uint8_t *)call->out[0]->data + n * p->positions * p->out_channels;
+            const int64_t at = n * p->positions * p->out_channels + c->y_first;
+            uint8_t *y = (uint8_t *)call->out[0]->data + (size_t)at * c->y_element;
             source = source ? source : mrt_nhwc_source(c, call, n, zero_point);
-            mrt_nhwc_tiles_run(c, source, y + c->y_first, call->pool);
+            mrt_nhwc_tiles_run(c, source, y, call->pool);
         }
     }
 }

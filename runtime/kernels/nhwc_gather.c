@@ -113,7 +113,8 @@ static void gather_task(void *context, int64_t task) {
 void mrt_nhwc_gather_run(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n,
                          uint8_t zero_point) {
     const mrt_conv_plan *p = &c->plan;
-    uint8_t *y = (uint8_t *)call->out[0]->data + n * p->positions * p->out_channels;
+    const int64_t position = p->out_channels * (int64_t)c->y_element; /* bytes */
+    uint8_t *y = (uint8_t *)call->out[0]->data + n * p->positions * position;
     gather_job job = {.conv = c,
                       .x = (const uint8_t *)call->in[0]->data + n * p->in_plane * p->channels,
                       .zero_point = zero_point,
@@ -122,6 +123,6 @@ void mrt_nhwc_gather_run(const mrt_nhwc_conv *c, const mrt_call *call, int64_t n
     for (; job.first < p->positions; job.first += c->line) {
         job.count = part.line = mrt_min64(c->line, p->positions - job.first);
         mrt_parallel_for(call->pool, mrt_div_up(job.count, TASK_ROWS), gather_task, &job);
-        mrt_nhwc_tiles_run(&part, call->scratch, y + job.first * p->out_channels, call->pool);
+        mrt_nhwc_tiles_run(&part, call->scratch, y + job.first * position, call->pool);
     }
 }

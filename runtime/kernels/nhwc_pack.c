@@ -27,13 +27,16 @@ mrt_status mrt_nhwc_plan(const mrt_call *call, bool transposed, mrt_nhwc_conv *c
     const mrt_conv_int_params *p = call->params;
     mrt_conv_plan *plan = &c->plan;
     MRT_TRY(mrt_check_dtype2(mrt_in(call, 0), "x", MRT_I8, MRT_U8, err));
-    MRT_TRY(mrt_check_dtype2(mrt_out(call, 0), "y", MRT_I8, MRT_U8, err));
     MRT_TRY(mrt_check_param(p->zero_point_in, "zero_point_in", 0, 255, err));
-    MRT_TRY(mrt_check_param(p->clamp_min, "clamp_min", 0, 255, err));
+    c->real = mrt_conv_is_real(call);
+    if (!c->real) {
+        MRT_TRY(mrt_check_param(p->clamp_min, "clamp_min", 0, 255, err));
+    }
+    c->range = mrt_real_range_of(p->conv.act, p->conv.act_limit);
     c->most = call->in[0]->dtype == MRT_I8 ? INT8_MAX : UINT8_MAX;
     const mrt_tensor x = mrt_nhwc_channels_first(call->in[0]);
     mrt_tensor y = mrt_nhwc_channels_first(call->out[0]);
-    const mrt_tensor *in[5] = {&x, call->in[1], call->in[2], call->in[3], call->in[4]};
+    const mrt_tensor *in[5] = {&x, call->in[1], call->in[2], call->in[3], c->real ? NULL : call->in[4]};
     mrt_tensor *out[1] = {&y};
     mrt_call logical = *call;
     logical.in = in;
@@ -90,6 +93,7 @@ static bool set_source(mrt_nhwc_conv *c) {
     }
     c->x_element = c->float_isa ? sizeof(float) : 1;
     c->element = c->widens ? 2 : c->x_element;
+    c->y_element = c->real ? sizeof(float) : c->x_element;
     int64_t elements = p->channels;
     for (int i = 0; i < 3; ++i) {
         c->pitch[i] = pads ? p->padded[i] : p->in[i];
@@ -186,7 +190,8 @@ static bool memory_layout(const mrt_nhwc_conv *c, pack_memory *m) {
     size_t weights = 0;
     m->run = mrt_align64(sizeof(mrt_nhwc_conv));
     m->base = m->run + mrt_align64(runs * sizeof(int64_t));
-    m->multiplier = m->base + columns; /* base is the bias of floats, which have no others */
+    m->multiplier = m->base + columns; /* base is the bias of floats, which have no others; a scale in double
+                                         takes the place of multiplier and shift */
     m->shift = m->multiplier + (c->isa ? columns : 0);
     m->w = m->shift + (c->isa ? columns : 0);
     const int64_t sets = c->winograd ? MRT_WINOGRAD_POINTS : groups;
@@ -431,6 +436,7 @@ static void pack_vectors(mrt_nhwc_conv *c, const pack_memory *m, const mrt_nhwc_
     int32_t *base = (int32_t *)(void *)(memory + m->base);
     int32_t *multiplier = (int32_t *)(void *)(memory + m->multiplier);
     int32_t *shift = (int32_t *)(void *)(memory + m->shift);
+    double *scale = (double *)(void *)(memory + m->multiplier);
     float *bias = (float *)(void *)(memory + m->base);
     for (int64_t oc = 0; oc < p->out_channels; ++oc) {
         const int64_t at = p->depthwise ? oc
@@ -440,6 +446,10 @@ static void pack_vectors(mrt_nhwc_conv *c, const pack_memory *m, const mrt_nhwc_
             continue;
         }
         base[at] = from->base[oc];
+        if (c->real) {
+            scale[at] = from->scale[oc];
+            continue;
+        }
         multiplier[at] = from->multiplier[oc];
         shift[at] = from->shift[oc];
     }
@@ -447,8 +457,12 @@ static void pack_vectors(mrt_nhwc_conv *c, const pack_memory *m, const mrt_nhwc_
         c->bias = bias;
         return;
     }
-    c->narrow = is_narrow_end(p, from);
     c->base = base;
+    if (c->real) {
+        c->scale = scale;
+        return;
+    }
+    c->narrow = is_narrow_end(p, from);
     c->multiplier = multiplier;
     c->shift = shift;
 }
@@ -493,7 +507,8 @@ size_t mrt_conv_nhwc_pack(const mrt_call *call, void *packed) {
     (void)status, (void)fits;
     const mrt_nhwc_constants from = {.weights = call->in[1]->data,
                                      .base = call->in[2]->data,
-                                     .multiplier = call->in[3]->data,
-                                     .shift = call->in[4]->data};
+                                     .multiplier = c.real ? NULL : call->in[3]->data,
+                                     .shift = c.real ? NULL : call->in[4]->data,
+                                     .scale = c.real ? call->in[3]->data : NULL};
     return mrt_nhwc_pack(&c, &from, call->pool, packed);
 }

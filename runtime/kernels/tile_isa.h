@@ -54,7 +54,21 @@ typedef struct mrt_tile_end {
     const int32_t *base, *multiplier, *shift;
     int32_t zero_point, low, high;
     bool narrow; /* of every column: shift >= 32, and results before the clamp fit int32 */
+    /* Not NULL: y is float, f32(clamp((c + base) * scale)) in double, rules conv-real and matmul-real. */
+    const double *scale;
+    double real_low, real_high;
 } mrt_tile_end;
+
+/* What an activation (MRT_ACT_*) leaves of a sum times its scale, in double. */
+typedef struct mrt_real_range {
+    double low, high;
+} mrt_real_range;
+mrt_real_range mrt_real_range_of(int64_t act, double limit);
+static inline float mrt_real_value(int64_t sum, double scale, double low, double high) {
+    const double v = (double)sum * scale;
+    const double above = v > low ? v : low;
+    return (float)(above < high ? above : high);
+}
 
 /* y = clamp(zero_point + half_up(a * multiplier_a + b * multiplier_b, shift)) [add-int]; |a|, |b| <=
  * 65025, the product of two bytes. */
@@ -136,6 +150,14 @@ bool mrt_tile_add_init(const mrt_tile_sum *s, int32_t zero_a, int32_t zero_b, mr
 void mrt_tile_scalar_add(const mrt_tile_add *t, const uint8_t *a, const uint8_t *b, uint8_t *y,
                          int64_t count);
 void mrt_tile_scalar_lut(const uint8_t *table, const uint8_t *x, uint8_t *y, int64_t count);
+
+void mrt_tile_finish_real(const mrt_tile_end *e, const int32_t *c, size_t c_stride, int rows,
+                          uint8_t *y, size_t y_stride, int columns);
+static inline void mrt_tile_finish(const mrt_tile_isa *isa, const mrt_tile_end *e, const int32_t *c,
+                                   size_t c_stride, int rows, uint8_t *y, size_t y_stride,
+                                   int columns) {
+    (e->scale ? mrt_tile_finish_real : isa->finish)(e, c, c_stride, rows, y, y_stride, columns);
+}
 
 static inline void mrt_tile_enter(const mrt_tile_isa *isa) {
     if (isa->enter) {

@@ -37,6 +37,15 @@ typedef struct ref_int_conv {
 } ref_int_conv;
 void ref_int_conv_run(const ref_int_conv *r, int32_t *y);
 void ref_int_deconv_run(const ref_int_conv *r, int32_t *y);
+/* conv-real: the same sums times scale[output channel]; a clamp to [0, limit] with relu, limit < 0: none. */
+typedef struct ref_int_real {
+    const double *scale;
+    int relu;
+    double limit;
+} ref_int_real;
+float ref_int_real_finish(const ref_int_real *real, int64_t acc, int64_t channel);
+void ref_int_conv_real(const ref_int_conv *r, const ref_int_real *real, float *y);
+void ref_int_deconv_real(const ref_int_conv *r, const ref_int_real *real, float *y);
 
 /* matmul-int over [batch] with per-operand batch strides in elements (0 broadcasts). */
 typedef struct ref_int_matmul {

@@ -37,14 +37,42 @@ static int64_t conv_sum(const ref_int_conv *r, int64_t n, int64_t oc, int64_t po
     return acc;
 }
 
-void ref_int_conv_run(const ref_int_conv *r, int32_t *y) {
+float ref_int_real_finish(const ref_int_real *real, int64_t acc, int64_t channel) {
+    double v = (double)acc * real->scale[channel];
+    if (real->relu && v < 0.0) {
+        v = 0.0;
+    }
+    if (real->relu && real->limit >= 0.0 && v > real->limit) {
+        v = real->limit;
+    }
+    return (float)v;
+}
+
+/* Ends sums in one of the two ways. */
+static void put(const ref_int_conv *r, const ref_int_real *real, int64_t acc, int64_t oc, int64_t at,
+                int32_t *y, float *y_real) {
+    if (real) {
+        y_real[at] = ref_int_real_finish(real, acc, oc);
+    } else {
+        y[at] = ref_int_finish(&r->end, acc, oc);
+    }
+}
+
+static void conv(const ref_int_conv *r, const ref_int_real *real, int32_t *y, float *y_real) {
+    int64_t at = 0;
     for (int64_t n = 0; n < r->n; ++n) {
         for (int64_t oc = 0; oc < r->oc; ++oc) {
             for (int64_t p = 0; p < volume(r->out); ++p) {
-                *y++ = ref_int_finish(&r->end, conv_sum(r, n, oc, p), oc);
+                put(r, real, conv_sum(r, n, oc, p), oc, at++, y, y_real);
             }
         }
     }
+}
+
+void ref_int_conv_run(const ref_int_conv *r, int32_t *y) { conv(r, NULL, y, NULL); }
+
+void ref_int_conv_real(const ref_int_conv *r, const ref_int_real *real, float *y) {
+    conv(r, real, NULL, y);
 }
 
 /* Adds what one input element gives to all outputs. */
@@ -73,7 +101,7 @@ static void scatter(const ref_int_conv *r, int64_t n, int64_t ic, int64_t positi
     }
 }
 
-void ref_int_deconv_run(const ref_int_conv *r, int32_t *y) {
+static void deconv(const ref_int_conv *r, const ref_int_real *real, int32_t *y, float *y_real) {
     const int64_t positions = volume(r->out);
     const int64_t icg = r->c / r->group;
     const int64_t ocg = r->oc / r->group;
@@ -95,11 +123,17 @@ void ref_int_deconv_run(const ref_int_conv *r, int32_t *y) {
             for (int64_t p = 0; p < positions; ++p) {
                 const int64_t at = (n * r->oc + oc) * positions + p;
                 const int64_t bias = r->end.bias ? r->end.bias[oc] : 0;
-                y[at] = ref_int_finish(&r->end, acc[at] + bias + sum_w * r->zero_point_in, oc);
+                put(r, real, acc[at] + bias + sum_w * r->zero_point_in, oc, at, y, y_real);
             }
         }
     }
     free(acc);
+}
+
+void ref_int_deconv_run(const ref_int_conv *r, int32_t *y) { deconv(r, NULL, y, NULL); }
+
+void ref_int_deconv_real(const ref_int_conv *r, const ref_int_real *real, float *y) {
+    deconv(r, real, NULL, y);
 }
 
 static int64_t matmul_sum(const ref_int_matmul *r, int64_t b, int64_t i, int64_t j) {

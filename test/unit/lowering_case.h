@@ -41,15 +41,27 @@ static inline void graph_calibrate(graph *g, bool asymmetric, const char *withou
     mica_cali_table_destroy(table);
 }
 
-static inline lowered graph_lower(graph *g, mica_mode mode, bool asymmetric, const mica_qtable *qtable) {
+static inline lowered graph_lower_with(graph *g, const mica_lowering_options *options) {
     lowered l = {0};
-    const mica_lowering_options options = {.processor = mica_processor_find("cpu"), .mode = mode,
-                                           .asymmetric = asymmetric, .qtable = qtable};
     mica_error err = {0};
-    ck_assert_msg(mica_lowering_check(&options, &err) == MICA_OK, "%s", err.text);
-    ck_assert_msg(mica_lower_module(g->module, &options, &l.tpu, &l.report) == MICA_OK, "%s", g->diags);
+    ck_assert_msg(mica_lowering_check(options, &err) == MICA_OK, "%s", err.text);
+    ck_assert_msg(mica_lower_module(g->module, options, &l.tpu, &l.report) == MICA_OK, "%s", g->diags);
     ck_assert_msg(mica_verify(l.tpu) == MICA_OK, "%s", g->diags);
     return l;
+}
+
+/* Every integer op gives 8 bits, so that single ops show their integer form. */
+static inline lowered graph_lower(graph *g, mica_mode mode, bool asymmetric, const mica_qtable *qtable) {
+    const mica_lowering_options options = {.processor = mica_processor_find("cpu"), .mode = mode,
+                                           .asymmetric = asymmetric, .qtable = qtable, .requantize_all = true};
+    return graph_lower_with(g, &options);
+}
+
+/* As model_deploy does by default [float-out]. */
+static inline lowered graph_lower_needed(graph *g, mica_mode mode, bool asymmetric, const mica_qtable *qtable) {
+    const mica_lowering_options options = {.processor = mica_processor_find("cpu"), .mode = mode,
+                                           .asymmetric = asymmetric, .qtable = qtable};
+    return graph_lower_with(g, &options);
 }
 
 static inline void lowered_end(lowered *l) {

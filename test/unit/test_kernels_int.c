@@ -70,6 +70,35 @@ static void spread(const conv_case *c, const int64_t *from, int64_t fill, int64_
     }
 }
 
+/* The same call with a result in f32 [conv-real]: bits are compared. */
+static void check_real(const conv_case *c, const mrt_call *of, const ref_int_conv *r) {
+    mrt_conv_int_params p = *(const mrt_conv_int_params *)of->params;
+    mrt_tensor y = tensor_new(MRT_F32, of->out[0]->shape.rank, of->out[0]->shape.dims);
+    mrt_tensor scale = tensor_1d(MRT_F64, r->oc);
+    for (int64_t i = 0; i < r->oc; ++i) {
+        ((double *)scale.data)[i] = 1e-4 * (double)rnd_in(1, 100000);
+    }
+    p.zero_point_out = p.clamp_min = p.clamp_max = 0;
+    p.conv.act = rnd() % 2 ? MRT_ACT_RELU : MRT_ACT_NONE;
+    p.conv.act_limit = rnd() % 2 ? (double)rnd_in(0, 100000) : -1.0;
+    const ref_int_real real = {scale.data, p.conv.act == MRT_ACT_RELU, p.conv.act_limit};
+    const int64_t count = mrt_shape_count(&y.shape);
+    float *floats = malloc((size_t)count * sizeof *floats);
+    int32_t *bits = malloc((size_t)count * sizeof *bits);
+    const mrt_tensor *in[4] = {of->in[0], of->in[1], of->in[2], &scale};
+    mrt_tensor *outs[1] = {&y};
+    mrt_call call = {.in = in, .n_in = 4, .out = outs, .n_out = 1, .params = &p};
+    (c->transposed ? ref_int_deconv_real : ref_int_conv_real)(r, &real, floats);
+    memcpy(bits, floats, (size_t)count * sizeof *bits);
+    if (c->transposed) {
+        run_and_compare(&call, mrt_deconv_real_check, mrt_deconv_real_run, bits);
+    } else {
+        run_and_compare(&call, mrt_conv_real_check, mrt_conv_real_run, bits);
+    }
+    free(floats), free(bits);
+    tensor_free(&y), tensor_free(&scale);
+}
+
 static void check_conv(const conv_case *c) {
     int64_t out[3] = {1, 1, 1};
     if (!conv_out(c, out)) {
@@ -136,6 +165,7 @@ static void check_conv(const conv_case *c) {
         ref_int_conv_run(&r, expected);
         run_and_compare(&call, mrt_conv_int_check, mrt_conv_int_run, expected);
     }
+    check_real(c, &call, &r);
     free(expected), free(xs), free(ws), free(bs), free(ms), free(ss);
     tensor_free(&x), tensor_free(&w), tensor_free(&y);
     tensor_free(&bias), tensor_free(&multiplier), tensor_free(&shift);

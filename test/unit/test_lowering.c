@@ -106,6 +106,90 @@ START_TEST(w8a8) {
 }
 END_TEST
 
+/* Results that nobody needs in 8 bits are f32 [float-out]; `p` is the product or sum that is looked at. */
+#define CONV "x = Input 1x4x6x6\np = Conv(x, w:8x4x3x3, b:8) {kernel_shape = array<i64: 3, 3>}\n"
+#define PRODUCT "x = Input 5x16\np = MatMul(x, w:16x8, b:8)\n"
+static const struct { const char *text; bool f32; } outs[] = {
+    {CONV "return p\n", true},
+    {"x = Input 1x4x6x6\np = Conv(x, w:8x4x3x3, b:8) {kernel_shape = array<i64: 3, 3>, do_relu = true, "
+     "relu_limit = 0.5}\nreturn p\n", true},
+    {"x = Input 1x4x6\np = Deconv(x, w:4x8x3, b:8) {kernel_shape = array<i64: 3>, strides = array<i64: 2>}\n"
+     "return p\n", true},
+    {"x = Input 1x4x6\np = Scale(x, w:4, b:4)\nreturn p\n", true},
+    {PRODUCT "return p\n", true},
+    {"x = Input 2x5x16\nz = Input 2x16x6\np = MatMul(x, z, _)\nreturn p\n", true},
+    {PRODUCT "y = Softmax(p) {axis = -1}\nreturn y\n", true},
+    /* behind ops that move */
+    {CONV "r = Reshape(p) {shape = array<i64: 8, 16>}\nt = Permute(r) {order = array<i64: 1, 0>}\n"
+     "a, b = Split(t) {axis = 1, split_size = array<i64: 3, 5>}\ny = Softmax(a) {axis = -1}\nreturn y b\n", true},
+    {CONV "q = Conv(x, v:2x4x3x3, c:2) {kernel_shape = array<i64: 3, 3>}\ny = Concat(p, q) {axis = 1}\nreturn y\n", true},
+    {CONV "y = Interp(p) {mode = \"nearest\", shape = array<i64: 1, 8, 8, 8>}\nreturn y\n", true},
+    /* sums that run in float, one behind another */
+    {"x = Input 5x16\np = MatMul(x, w:16x16, b:16)\ns = Add(x, p)\nn = LayerNorm(s, g:16, h:16) {axis = 1}\n"
+     "m = MatMul(n, v:16x16, c:16)\nt = Add(s, m)\ny = LayerNorm(t, i:16, j:16) {axis = 1}\nreturn y\n", true},
+    {PRODUCT "s = Mul(p, k:1=2.5)\ny = Softmax(s) {axis = -1}\nreturn y\n", true},
+    /* integers are needed */
+    {CONV "y = Conv(p, v:2x8x1x1, c:2) {kernel_shape = array<i64: 1, 1>}\nreturn y\n", false},
+    {CONV "y = Conv(p, v:2x8x1x1, c:2) {kernel_shape = array<i64: 1, 1>}\nreturn y p\n", false},
+    {CONV "y = GELU(p)\nreturn y\n", false},
+    {CONV "m = MaxPool(x) {kernel_shape = array<i64: 3, 3>}\ny = Concat(p, m) {axis = 1}\nreturn y\n", false},
+    {CONV "a, b = Split(p) {axis = 1, split_size = array<i64: 3, 5>}\ny = GELU(b)\nreturn a y\n", false},
+    {PRODUCT "s = Softmax(p) {axis = -1}\ny = MatMul(s, v:8x8, c:8)\nreturn y\n", false},
+};
+
+START_TEST(float_out) {
+    const int at = _i / 3;
+    const mica_lowering_options options = {
+        .processor = mica_processor_find(_i % 3 == 2 ? "bm1688" : "bm1684x"), .mode = MICA_MODE_INT8,
+        .asymmetric = _i % 3 == 1, .requantize_all = _i % 3 == 2};
+    graph g;
+    graph_begin(&g, 31, outs[at].text);
+    graph_calibrate(&g, options.asymmetric, NULL);
+    lowered l = graph_lower_with(&g, &options);
+    lowered all = graph_lower(&g, MICA_MODE_INT8, options.asymmetric, NULL);
+    char *text = graph_text(l.tpu);
+    const bool f32 = outs[at].f32 && !options.requantize_all;
+    const mica_op *op = lowered_op(&l, "p");
+    ck_assert_msg(op != NULL && is_integer_op(op) == !f32, "case %d\n%s", at, text);
+    ck_assert_msg(mica_type_is_quant(mica_type_element(mica_op_operand(op, 0)->type)), "%s", text);
+    ck_assert_int_eq(lowered_row(&l, "p")->is_real, f32);
+    ck_assert_int_eq(lowered_row(&l, "p")->mode, MICA_MODE_INT8);
+    const double needed = sqnr_of(&g, l.tpu, 2), before = sqnr_of(&g, all.tpu, 2);
+    ck_assert_msg(needed >= before - 1.5, "case %d: %.1f dB, all requantized %.1f\n%s", at, needed, before, text);
+    ck_assert_msg(!f32 || needed > 30.0, "case %d: %.1f dB\n%s", at, needed, text);
+    free(text);
+    lowered_end(&l);
+    lowered_end(&all);
+    graph_end(&g);
+}
+END_TEST
+
+/* What keeps the rule away: a row of the quantize table that makes a reader INT8, outputs that stay integer. */
+START_TEST(float_out_by_options) {
+    graph g;
+    graph_begin(&g, 31, PRODUCT "q = MatMul(p, v:8x6, c:6)\nreturn q\n");
+    graph_calibrate(&g, false, NULL);
+    mica_qtable *table = mica_qtable_create();
+    mica_qtable_set(table, "q", MICA_MODE_F16);
+    lowered l = graph_lower_needed(&g, MICA_MODE_INT8, false, table);
+    ck_assert(lowered_row(&l, "p")->is_real && !lowered_row(&l, "q")->is_real);
+    lowered_end(&l);
+    mica_qtable_set(table, "q", MICA_MODE_INT8);
+    mica_qtable_set(table, "p", MICA_MODE_INT8);
+    l = graph_lower_needed(&g, MICA_MODE_F32, false, table);
+    ck_assert(!lowered_row(&l, "p")->is_real && lowered_row(&l, "q")->is_real);
+    lowered_end(&l);
+    mica_qtable_destroy(table);
+    const bool out[1] = {true};
+    const mica_lowering_options options = {.processor = mica_processor_find("cpu"), .mode = MICA_MODE_INT8,
+                                           .quant_output = out};
+    l = graph_lower_with(&g, &options);
+    ck_assert(is_integer_op(lowered_op(&l, "q")) && !lowered_row(&l, "q")->is_real);
+    lowered_end(&l);
+    graph_end(&g);
+}
+END_TEST
+
 /* Float modes: no quantized type, no calibration needed; bounds by the precision of the type. */
 START_TEST(float_modes) {
     static const struct { mica_mode mode; mica_float_kind kind; double sqnr; } modes[] = {
@@ -132,14 +216,15 @@ END_TEST
 
 /* Same bits from the module and from the bundle made of it, every tensor. */
 START_TEST(bundle_is_bit_true) {
-    static const struct { mica_mode mode; bool asymmetric; } ways[] = {
-        {MICA_MODE_INT8, false}, {MICA_MODE_INT8, true}, {MICA_MODE_W8A8, false}, {MICA_MODE_W8A8, true},
-        {MICA_MODE_F16, false}, {MICA_MODE_F32, false}};
+    static const struct { mica_mode mode; bool asymmetric, needed; } ways[] = {
+        {MICA_MODE_INT8, false, false}, {MICA_MODE_INT8, true, false}, {MICA_MODE_INT8, false, true},
+        {MICA_MODE_INT8, true, true}, {MICA_MODE_W8A8, false, false}, {MICA_MODE_W8A8, true, true},
+        {MICA_MODE_F16, false, false}, {MICA_MODE_F32, false, false}};
     graph g;
     graph_begin(&g, 31, cases[_i].text);
     for (size_t w = 0; w < MICA_COUNT(ways); ++w) {
         graph_calibrate(&g, ways[w].asymmetric, NULL);
-        lowered l = graph_lower(&g, ways[w].mode, ways[w].asymmetric, NULL);
+        lowered l = (ways[w].needed ? graph_lower_needed : graph_lower)(&g, ways[w].mode, ways[w].asymmetric, NULL);
         mica_error err = {0};
         mrt_error error = {0};
         mrt_bundle *bundle = NULL;
@@ -295,7 +380,8 @@ START_TEST(impossible_range) {
     mica_cali_table_set(table, "y", 1e-5, -1e-5, 1e-5);
     ck_assert(mica_import_calibration(g.module, table, false, &err) == MICA_OK);
     mica_module *tpu = NULL;
-    const mica_lowering_options options = {.processor = mica_processor_find("cpu"), .mode = MICA_MODE_INT8};
+    const mica_lowering_options options = {.processor = mica_processor_find("cpu"), .mode = MICA_MODE_INT8,
+                                           .requantize_all = true};
     ck_assert(mica_lower_module(g.module, &options, &tpu, NULL) == MICA_FAIL);
     ck_assert_ptr_null(tpu);
     ck_assert_msg(strstr(g.diags, "channel 0 has weights too large for its output range") != NULL, "%s", g.diags);
@@ -475,11 +561,13 @@ int main(void) {
     tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, int8, 0, 2 * MICA_COUNT(cases));
     tcase_add_loop_test(tcase, w8a8, 0, 14);
+    tcase_add_loop_test(tcase, float_out, 0, 3 * MICA_COUNT(outs));
     tcase_add_loop_test(tcase, float_modes, 0, MICA_COUNT(cases));
     tcase_add_loop_test(tcase, bundle_is_bit_true, 0, MICA_COUNT(cases));
     tcase_add_loop_test(tcase, ties_of_sums, 0, (int)MICA_COUNT(tie_cases));
     const TTest *const tests[] = {casts_are_shared, quantize_table, names_of_fused_ops, uncalibrated,
-                                  impossible_range, integer_borders, border_lists, addresses};
+                                  impossible_range, integer_borders, border_lists, addresses,
+                                  float_out_by_options};
     for (size_t i = 0; i < MICA_COUNT(tests); ++i) {
         tcase_add_test(tcase, tests[i]);
     }

@@ -172,7 +172,7 @@ static void check_finish(const mrt_tile_isa *isa) {
     const int columns = (int)rnd_in(1, WIDTH), rows = (int)rnd_in(1, 3);
     const bool narrow = rnd() % 2, wild = rnd() % 3 == 0, is_signed = rnd() % 2;
     const int32_t least = is_signed ? -128 : 0;
-    mrt_tile_end e = {base, multiplier, shift, 0, 0, 0, narrow};
+    mrt_tile_end e = {.base = base, .multiplier = multiplier, .shift = shift, .narrow = narrow};
     e.zero_point = rnd_value(least, least + 255);
     e.low = rnd() % 2 ? least : rnd_value(least, least + 255);
     e.high = rnd() % 2 ? least + 255 : (int32_t)rnd_in(e.low, least + 255);
