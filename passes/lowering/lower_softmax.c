@@ -38,11 +38,11 @@ static const char *no_integer_form(mica_lowering *l, const mica_op *op, mica_typ
     if (!is_along_last(op)) {
         return "only softmax along the last axis has an integer form";
     }
-    if (!mica_type_is_quant(mica_type_element(mica_lower_value(l, x)->type))) {
-        return "its input is not quantized";
-    }
     if (!feeds_only_products(l, &op->results[0])) {
         return "not all its users are integer matrix products";
+    }
+    if (!mica_type_is_quant(mica_type_element(mica_lower_value(l, x)->type))) {
+        return "its input is not quantized";
     }
     *out = mica_lower_quant_type(l, &op->results[0]);
     if (*out == NULL) {

@@ -434,7 +434,8 @@ START_TEST(ties_of_sums) {
     set_step(&g, table, "y", tie_cases[_i].y);
     ck_assert(mica_import_calibration(g.module, table, false, &err) == MICA_OK);
     lowered l = {0};
-    const mica_lowering_options options = {.processor = mica_processor_find("cpu"), .mode = MICA_MODE_INT8, .pow2 = true};
+    const mica_lowering_options options = {.processor = mica_processor_find("cpu"), .mode = MICA_MODE_INT8, .pow2 = true,
+                                           .requantize_all = true};
     ck_assert_msg(mica_lower_module(g.module, &options, &l.tpu, &l.report) == MICA_OK, "%s", g.diags);
     ck_assert(is_integer_op(lowered_op(&l, "y")));
     double error = 0.0;

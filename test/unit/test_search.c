@@ -141,10 +141,10 @@ static mica_distance run_real(mica_real *real, const bench *b, unsigned integer,
     return d;
 }
 
-/* A product between float ops whose own row in an INT8 model is read by integers. */
+/* A product or sum that integers read in an INT8 model: alone among float ops its result is f32. */
 static bool gives_real(const bench *b, size_t k) {
     const char *type = b->net.ops[k].type;
-    return k + 1 < b->net.n_ops && (strcmp(type, "top.Conv") == 0 || strcmp(type, "top.MatMul") == 0);
+    return k + 1 < b->net.n_ops && (strcmp(type, "top.Conv") == 0 || strcmp(type, "top.MatMul") == 0 || strcmp(type, "top.Add") == 0);
 }
 
 /* The op in its place of a float model, lowered with all others in F32, gives the same. */
@@ -167,7 +167,7 @@ START_TEST(alone_as_in_a_whole_model) {
         const mica_distance d = run_real(&real, &b, 1u << k, MICA_MODE_F32);
         const double whole = r[0].alone[k].nsr;
         if (gives_real(&b, k)) { /* the rounding of its result, which it has between integers, is not made [float-out] */
-            ck_assert_msg(d.nsr < whole && d.nsr > 0.1 * whole, "%s: %g, alone %g", b.net.ops[k].name, d.nsr, whole);
+            ck_assert_msg(d.nsr < whole, "%s: %g, alone %g", b.net.ops[k].name, d.nsr, whole);
         } else {
             ck_assert_double_eq_tol(whole, d.nsr, 1e-4 * d.nsr + 1e-12);
             ck_assert_double_eq_tol(r[0].alone[k].cosine, d.cosine, 1e-6);
