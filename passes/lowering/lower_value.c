@@ -73,6 +73,7 @@ static const mica_op *reading_concat(mica_lowering *l, const mica_value *top, bo
         }
         const bool joins = mica_op_is(use->user, "top.Concat") &&
                            mica_lower_mode_of(l, use->user) == MICA_MODE_INT8 &&
+                           !mica_lower_concat_in_float(l, use->user) &&
                            mica_type_is_calibrated(mica_type_element(use->user->results[0].type));
         found = joins && found == NULL ? use->user : found;
         *out_others = *out_others || use->user != found;
