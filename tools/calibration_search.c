@@ -9,10 +9,11 @@
 void calibration_search_given(const mica_option_table *table, calibration_search_settings *settings) {
     static const char *const names[] = {"--quantize_method_list", "--expected_cos", "--max_float_layers", "--fp_type",
                                         "--post_process", "--post_process_seconds", "--pre_qtable", "--transformer",
-                                        "--cluster", "--fast", "--mix_mode", "--max_cost", "--pareto",
+                                        "--cluster", "--fast", "--mix_mode", "--max_cost", "--max_float_macs", "--pareto",
                                         "--quantize_table"};
     settings->common.expected_given = mica_option_given(table, "--expected_cos");
     settings->common.cost_given = mica_option_given(table, "--max_cost");
+    settings->common.macs_given = mica_option_given(table, "--max_float_macs");
     settings->common.float_given = mica_option_given(table, "--fp_type");
     settings->measured = mica_option_given(table, "--inference_num")           ? "--inference_num"
                          : mica_option_given(table, "--global_compare_layers") ? "--global_compare_layers"
@@ -41,6 +42,7 @@ static mica_status check_kind(const calibration_search_settings *s, mica_error *
     const search_settings *c = &s->common;
     const char *idle = !optimal                  ? c->pareto != NULL ? "--pareto"
                                                    : c->cost_given   ? "--max_cost"
+                                                   : c->macs_given   ? "--max_float_macs"
                                                                      : NULL
                        : c->float_given          ? "--fp_type"
                        : c->methods != NULL      ? "--quantize_method_list"
@@ -53,6 +55,12 @@ static mica_status check_kind(const calibration_search_settings *s, mica_error *
     }
     if (!(c->max_cost >= 0.0 && c->max_cost <= 1e4)) {
         return mica_fail(err, "--max_cost %g: expected percent from 0 to 10000", c->max_cost);
+    }
+    if (c->macs_given && !(c->max_float_macs > 0.0 && c->max_float_macs <= 100.0)) {
+        return mica_fail(err, "--max_float_macs %g: expected percent above 0, up to 100", c->max_float_macs);
+    }
+    if (c->macs_given && c->cost_given) {
+        return mica_fail(err, "--max_float_macs and --max_cost are both budgets: give one of them");
     }
     return c->pareto != NULL ? tool_check_output(c->pareto, err) : MICA_OK;
 }

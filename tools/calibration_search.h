@@ -32,6 +32,8 @@ typedef struct calibration_search_settings {
      .help = "measures layers with 8 samples and checks at most twice"},                                              \
     {.name = "--max_cost", .kind = MICA_OPT_FLOAT, .metavar = "PERCENT", .default_text = "10", .dest = &(c).common.max_cost, \
      .help = "optimal: most that the model may cost above INT8; a MAC costs 1 in INT8, 2 in F16 and BF16, 8 in F32"},  \
+    {.name = "--max_float_macs", .kind = MICA_OPT_FLOAT, .metavar = "PERCENT", .dest = &(c).common.max_float_macs,    \
+     .help = "optimal: most MACs in float, in percent of all, instead of --max_cost"},                                 \
     {.name = "--pareto", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).common.pareto,                      \
      .help = "optimal: output: least noise for every cost, as CSV"},                                                  \
     {.name = "--part_quantize", .kind = MICA_OPT_CHOICE, .choices = "none,N_mode,H_mode,custom_mode",                  \

@@ -9,8 +9,8 @@
 /* Options of both commands. */
 typedef struct search_settings {
     const char *qtable, *fp_type, *compare_layers, *post_process, *methods, *pre_qtable, *pareto;
-    double expected_cos, post_seconds, max_cost;
-    bool expected_given, cost_given, float_given; /* the option is on the command line */
+    double expected_cos, post_seconds, max_cost, max_float_macs;
+    bool expected_given, cost_given, macs_given, float_given; /* the option is on the command line */
     int64_t inference_num, max_float_layers;
     bool transformer, cluster, fast;
 } search_settings;

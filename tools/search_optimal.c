@@ -36,6 +36,11 @@ static void print_point(const mica_optimal_result *r, size_t i) {
     printf("  %zu%s\n", p->n_float, i == r->chosen ? "  chosen" : "");
 }
 
+/* What the points rise by. */
+static double axis(const mica_optimal_result *r, size_t i) {
+    return r->by_macs ? r->points[i].macs : r->points[i].cost;
+}
+
 /* A few points of the front and all that were run. */
 static void print_front(const mica_optimal_result *r) {
     static const double costs[] = {0.0, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0};
@@ -44,7 +49,7 @@ static void print_front(const mica_optimal_result *r) {
     for (size_t i = 0; i < r->count; ++i) {
         const bool last = i + 1 == r->count;
         bool shown = i == 0 || last || r->points[i].was_run;
-        while (next < sizeof costs / sizeof costs[0] && (last || r->points[i + 1].cost > costs[next])) {
+        while (next < sizeof costs / sizeof costs[0] && (last || axis(r, i + 1) > costs[next])) {
             shown = true;
             next++;
         }
@@ -61,9 +66,10 @@ static void print_result(const mica_optimal_result *r, size_t samples) {
            mica_nsr_to_db(r->int8_nsr), mica_nsr_to_db(r->int8.nsr), r->int8.cosine, r->noise_samples, samples);
     printf("front: %zu points, %.2f s to measure, %.2f s to solve\n", r->count, r->noise_seconds, r->solve_seconds);
     print_front(r);
-    printf("chosen: predicted %.2f dB, real %.2f dB, cosine %.6f; no choice of this cost is predicted better than %.2f dB "
-           "(gap %.2f %%)\n", mica_nsr_to_db(p->nsr), mica_nsr_to_db(p->real.nsr), p->real.cosine,
-           mica_nsr_to_db(p->bound), p->nsr > 0.0 ? 100.0 * (p->nsr - p->bound) / p->nsr : 0.0);
+    printf("chosen: predicted %.2f dB, real %.2f dB, cosine %.6f\n", mica_nsr_to_db(p->nsr), mica_nsr_to_db(p->real.nsr),
+           p->real.cosine);
+    printf("by addition alone it has %.2f dB, and no choice of this cost more than %.2f dB (gap %.2f %%)\n",
+           mica_nsr_to_db(p->sum), mica_nsr_to_db(p->bound), 100.0 * r->gap);
 }
 
 static mica_status write_pareto(const char *path, const mica_optimal_result *r, mica_error *err) {
@@ -101,8 +107,10 @@ static mica_status report(const search_job *job, const mica_optimal_result *r, s
            mica_seconds() - start);
     if (!r->reached) {
         *job->unreached = true;
-        return mica_fail(err, "expected_cos %g was not reached: the best cosine is %.6f; limited by --max_cost %g (the "
-                              "files are written)", s->expected_cos, p->real.cosine, s->max_cost);
+        return mica_fail(err, "expected_cos %g was not reached: the best cosine is %.6f; limited by %s %g (the "
+                              "files are written)", s->expected_cos, p->real.cosine,
+                         s->macs_given ? "--max_float_macs" : "--max_cost",
+                         s->macs_given ? s->max_float_macs : s->max_cost);
     }
     return MICA_OK;
 }
@@ -115,6 +123,7 @@ mica_status search_run_optimal(const search_job *job, mica_error *err) {
     const mica_optimal_options options = {.table = job->base,
                                           .fixed = session.fixed,
                                           .max_cost = s->max_cost,
+                                          .max_float_macs = s->max_float_macs,
                                           .expected_cos = s->expected_given ? s->expected_cos : 0.0};
     mica_optimal_result result;
     mica_status status = mica_search_optimal(&session.real, &options, &result, err);

@@ -10,7 +10,12 @@
 mica_status mica_doctor_check(mica_module *module, const mica_dataset *dataset, int threads,
                               mica_strbuf *findings, mica_error *err) {
     MICA_TRY(mica_doctor_files(module, dataset, findings, err));
-    return mica_doctor_inputs(module, dataset, threads, findings, err);
+    bool order_known = false;
+    MICA_TRY(mica_doctor_inputs(module, dataset, threads, findings, &order_known, err));
+    if (!order_known) {
+        mica_doctor_order(module, dataset, findings);
+    }
+    return MICA_OK;
 }
 
 /* --- stability ---------------------------------------------------------------------------------- */

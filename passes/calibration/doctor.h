@@ -33,6 +33,21 @@ enum {
 mica_status mica_doctor_files(const mica_module *module, const mica_dataset *dataset,
                               mica_strbuf *findings, mica_error *err);
 mica_status mica_doctor_inputs(mica_module *module, const mica_dataset *dataset, int threads,
-                               mica_strbuf *findings, mica_error *err);
+                               mica_strbuf *findings, bool *out_order_known, mica_error *err);
+/* Means that people copy are ordered as the channels are; for models whose first layer does not tell. */
+void mica_doctor_order(const mica_module *module, const mica_dataset *dataset, mica_strbuf *findings);
+
+/* The one real input of a model. */
+typedef struct mica_doctor_layer {
+    const mica_dataset *dataset;
+    const char *input; /* its name */
+    float low, high;   /* of the samples that were read */
+    mica_strbuf *findings;
+    bool order_known; /* out: the layer tells red from blue */
+} mica_doctor_layer;
+
+/* The first Conv or MatMul, with the first `samples` samples. */
+mica_status mica_doctor_layer_check(mica_module *module, mica_doctor_layer *layer, size_t samples, int threads,
+                                    mica_error *err);
 
 #endif

@@ -100,7 +100,6 @@ static const mica_op *first_input(const mica_module *module) {
     return NULL;
 }
 
-/* Means that people copy are ordered as the channels are. */
 static void check_order(const mica_preprocess *p, const char *name, mica_strbuf *findings) {
     const bool red_first = p->mean[0] > p->mean[2] + 10.0f && fabsf(p->mean[0] - 123.675f) < 1.0f &&
                            fabsf(p->mean[1] - 116.5f) < 1.0f && fabsf(p->mean[2] - 103.7f) < 1.0f;
@@ -113,17 +112,30 @@ static void check_order(const mica_preprocess *p, const char *name, mica_strbuf 
     }
 }
 
+/* The first input, when samples of it are pictures. */
+static const mica_op *picture_input(const mica_module *module, const mica_dataset *dataset, mica_preprocess *out) {
+    const mica_op *input = first_input(module);
+    mica_error none = {0};
+    const bool found = input != NULL && mica_dataset_image(dataset, 0, 0) != NULL &&
+                         mica_preprocess_of(input, out, &none) == MICA_OK;
+    return found ? input : NULL;
+}
+
+void mica_doctor_order(const mica_module *module, const mica_dataset *dataset, mica_strbuf *findings) {
+    mica_preprocess preprocess;
+    const mica_op *input = picture_input(module, dataset, &preprocess);
+    if (input != NULL) {
+        check_order(&preprocess, mica_loc_get_name(input->loc), findings);
+    }
+}
+
 mica_status mica_doctor_files(const mica_module *module, const mica_dataset *dataset,
                               mica_strbuf *findings, mica_error *err) {
     MICA_TRY(find_duplicates(dataset, findings, err));
-    const mica_op *input = first_input(module);
     mica_preprocess preprocess;
-    mica_error none = {0};
-    if (input == NULL || mica_dataset_image(dataset, 0, 0) == NULL ||
-        mica_preprocess_of(input, &preprocess, &none) != MICA_OK) {
+    if (picture_input(module, dataset, &preprocess) == NULL) {
         return MICA_OK;
     }
-    check_order(&preprocess, mica_loc_get_name(input->loc), findings);
     picture list[MICA_DOCTOR_SAMPLES];
     size_t n = 0;
     for (size_t i = 0; i < mica_dataset_count(dataset) && n < MICA_DOCTOR_SAMPLES; ++i) {

@@ -1,16 +1,9 @@
-/* Doctor: the values of the inputs, and how the model answers to them. */
+/* Doctor: the values of the inputs. */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "passes/calibration/doctor.h"
-#include "passes/recovery/layers.h"
 #include "utils/arena.h"
-
-/* Between these the standard deviation of a channel of the first layer lies in networks that were trained: the
- * layer is followed by, or has swallowed, a normalization, or was initialized to keep the variance. */
-static const double LEAST_RESPONSE = 0.02;
-static const double MOST_RESPONSE = 30.0;
 
 enum { MAX_INPUTS = 16, LEAST_ELEMENTS = 16 };
 
@@ -92,73 +85,16 @@ static void tell_values(const doctor *d, int32_t k) {
     }
 }
 
-/* --- answer of the first layer ------------------------------------------------------------------ */
-
-static int compare_doubles(const void *a, const void *b) {
-    return (*(const double *)a > *(const double *)b) - (*(const double *)a < *(const double *)b);
-}
-
-/* Variance of row o of the layer: w' E[x x'] w - (w' E[x])^2. */
-static double variance_of(const mica_layer *l, int64_t o) {
-    const int64_t group = o * l->groups / l->rows;
-    const float *squares = l->squares + group * l->per * l->per;
-    const double *sums = l->sums + group * l->per;
-    const float *w = l->filter + o * l->row_step;
-    const double n = (double)l->count;
-    double power = 0.0;
-    double mean = 0.0;
-    for (int64_t i = 0; i < l->per; ++i) {
-        const double wi = (double)w[i * l->step];
-        mean += wi * sums[i] / n;
-        for (int64_t k = 0; k <= i; ++k) {
-            power += (i == k ? 1.0 : 2.0) * wi * (double)w[k * l->step] * (double)squares[i * l->per + k] / n;
-        }
-    }
-    return fmax(power - mean * mean, 0.0);
-}
-
-/* Median over the rows of their standard deviation, in front of any activation that was fused. */
-static double response_of(const mica_layer *l) {
-    double *list = mica_alloc((size_t)(l->rows + 1) * sizeof *list);
-    for (int64_t o = 0; o < l->rows; ++o) {
-        list[o] = sqrt(variance_of(l, o));
-    }
-    qsort(list, (size_t)l->rows, sizeof *list, compare_doubles);
-    const double middle = list[l->rows / 2];
-    mica_free(list);
-    return middle;
-}
-
-static void tell_response(const doctor *d, const mica_layer *l) {
-    const double response = response_of(l);
-    if (response >= LEAST_RESPONSE && response <= MOST_RESPONSE) {
-        return;
-    }
-    const input_facts *f = &d->facts[0];
-    mica_strbuf_printf(d->findings, "normalization: %s: input '%s' reaches from %g to %g, and the first layer '%s' answers with a deviation of %.3g where trained ones have about 1; check --mean and --scale\n",
-                       response > MOST_RESPONSE ? "missing" : "done twice or too strong",
-                       d->plan->tensors[d->plan->inputs[0]].info.name, (double)f->low, (double)f->high,
-                       mica_loc_get_name_at(l->op->loc, 0), response);
-}
-
 /* Only where the one input is real: indices have no normalization. */
-static mica_status check_response(doctor *d, int threads, mica_error *err) {
-    enum { MOST_INPUTS_PER_ROW = 4096 };
+static mica_status check_layer(doctor *d, int threads, bool *out_order_known, mica_error *err) {
     if (d->plan->n_inputs != 1 || d->inputs[0].dtype != MRT_F32) {
         return MICA_OK;
     }
-    mica_layers layers = {0};
-    mica_layers_find(d->module, &layers);
-    mica_status status = MICA_OK;
-    if (layers.count > 0 && layers.list[0].per <= MOST_INPUTS_PER_ROW) {
-        const size_t runs = d->samples < MICA_DOCTOR_RUNS ? d->samples : MICA_DOCTOR_RUNS;
-        layers.count = 1;
-        status = mica_layers_moments(d->module, &layers, d->dataset, runs, true, threads, true, err);
-        if (status == MICA_OK && layers.list[0].count > 1) {
-            tell_response(d, &layers.list[0]);
-        }
-    }
-    mica_layers_free(&layers);
+    mica_doctor_layer layer = {.dataset = d->dataset, .findings = d->findings, .low = d->facts[0].low,
+                                     .high = d->facts[0].high, .input = d->plan->tensors[d->plan->inputs[0]].info.name};
+    const size_t samples = d->samples < MICA_DOCTOR_RUNS ? d->samples : MICA_DOCTOR_RUNS;
+    const mica_status status = mica_doctor_layer_check(d->module, &layer, samples, threads, err);
+    *out_order_known = layer.order_known;
     return status;
 }
 
@@ -184,14 +120,14 @@ static mica_status check_values(doctor *d, mica_error *err) {
     return MICA_OK;
 }
 
-static mica_status check(doctor *d, int threads, mica_error *err) {
+static mica_status check(doctor *d, int threads, bool *out_order_known, mica_error *err) {
     for (int32_t k = 0; k < d->plan->n_inputs; ++k) {
         d->inputs[k] = d->plan->tensors[d->plan->inputs[k]].info;
         d->inputs[k].data = mica_alloc((size_t)mrt_shape_count(&d->inputs[k].shape) * mrt_dtype_bytes(d->inputs[k].dtype) + 1);
         d->pointers[k] = &d->inputs[k];
     }
     mica_status status = check_values(d, err);
-    status = status == MICA_OK ? check_response(d, threads, err) : status;
+    status = status == MICA_OK ? check_layer(d, threads, out_order_known, err) : status;
     for (int32_t k = 0; k < d->plan->n_inputs; ++k) {
         mica_free(d->inputs[k].data);
     }
@@ -199,7 +135,7 @@ static mica_status check(doctor *d, int threads, mica_error *err) {
 }
 
 mica_status mica_doctor_inputs(mica_module *module, const mica_dataset *dataset, int threads,
-                               mica_strbuf *findings, mica_error *err) {
+                               mica_strbuf *findings, bool *out_order_known, mica_error *err) {
     const size_t have = mica_dataset_count(dataset);
     doctor *d = mica_alloc(sizeof *d);
     *d = (doctor){.module = module, .dataset = dataset, .findings = findings,
@@ -209,7 +145,7 @@ mica_status mica_doctor_inputs(mica_module *module, const mica_dataset *dataset,
     if (status != MICA_OK) {
         status = mica_fail(err, "the model cannot be executed (see the messages above)");
     } else if (d->plan->n_inputs <= MAX_INPUTS) {
-        status = check(d, threads, err);
+        status = check(d, threads, out_order_known, err);
     }
     mrt_plan_destroy(d->plan);
     mica_module_destroy(front);

@@ -129,6 +129,32 @@ mica_distance mica_compare_vectors(const mica_compare *compare, const float *wan
     return d;
 }
 
+/* Bits that look random, of the number of a value. */
+static uint64_t scatter(uint64_t i) {
+    i = (i + 0x9E3779B97F4A7C15u) * 0xBF58476D1CE4E5B9u;
+    i = (i ^ i >> 29) * 0x94D049BB133111EBu;
+    return i ^ i >> 32;
+}
+
+void mica_compare_sketch(const mica_compare *compare, const float *want, const float *got, size_t width, float *out) {
+    const bool exact = (uint64_t)compare->total <= width;
+    memset(out, 0, width * sizeof *out);
+    for (size_t p = 0; p < compare->count; ++p) {
+        const mica_compare_point *point = &compare->points[p];
+        double signal = 0.0;
+        for (int64_t i = point->first; i < point->first + point->count; ++i) {
+            signal += isfinite(want[i]) ? (double)want[i] * (double)want[i] : 0.0;
+        }
+        const double scale = sqrt(point->weight / fmax(signal, 1e-30));
+        for (int64_t i = point->first; i < point->first + point->count; ++i) {
+            const double e = scale * ((double)got[i] - (double)want[i]);
+            const uint64_t bits = exact ? (uint64_t)i : scatter((uint64_t)i);
+            const float value = (float)(fabs(e) < 1e3 ? e : 0.0);
+            out[exact ? bits : (bits >> 1) % width] += exact || (bits & 1) == 0 ? value : -value;
+        }
+    }
+}
+
 double mica_nsr_to_db(double nsr) {
     return nsr > 1e-20 ? -10.0 * log10(nsr) : 200.0;
 }

@@ -33,6 +33,11 @@ void mica_compare_free(mica_compare *compare);
 /* Values of `want` that are not finite do not count; a signal of zeros has no noise below 1e-30. */
 mica_distance mica_compare_vectors(const mica_compare *compare, const float *want, const float *got);
 
+/* The error of `got` in `width` numbers, so that scalar products of two such errors are those of the errors, weighted as
+ * the NSR is; the product with itself is the NSR. Exact up to `width` values, above them relative to the product of the lengths to
+ * about 1 / sqrt(width): values are added up with random signs. */
+void mica_compare_sketch(const mica_compare *compare, const float *want, const float *got, size_t width, float *out);
+
 /* Power ratio as SQNR in dB, at most 200. */
 double mica_nsr_to_db(double nsr);
 

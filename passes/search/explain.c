@@ -249,7 +249,8 @@ static void fill_row(const work *w, const mica_lowered *lowered, size_t k, mica_
 static mica_status measure(work *w, mica_lowered *lowered, mica_error *err) {
     const size_t all = w->job->samples;
     MICA_TRY(mica_noise_chain(w->job, lowered, all < SHARE_SAMPLES ? all : SHARE_SAMPLES, &w->shares, err));
-    const mica_noise_variant variant = {lowered, all < NOISE_SAMPLES ? all : NOISE_SAMPLES, true};
+    const mica_noise_variant variant = {.lowered = lowered, .samples = all < NOISE_SAMPLES ? all : NOISE_SAMPLES,
+                                        .parts = true};
     return mica_noise_measure(w->job, &variant, 1, &w->noise, err);
 }
 

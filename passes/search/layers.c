@@ -66,7 +66,7 @@ static mica_status measure(const search *s, const mica_cali_table *const *tables
     size_t opened = 0;
     while (opened < n && status == MICA_OK) {
         lowered[opened] = open_int8(s, tables[opened]);
-        variants[opened] = (mica_noise_variant){lowered[opened], samples, parts};
+        variants[opened] = (mica_noise_variant){.lowered = lowered[opened], .samples = samples, .parts = parts};
         status = lowered[opened] != NULL ? MICA_OK : MICA_FAIL;
         opened++;
     }

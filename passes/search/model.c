@@ -81,6 +81,13 @@ void mica_model_make(const mica_net *net, const mica_noise_result *results, mica
     out->problem = (mica_solve_problem){.ops = out->ops, .n_ops = net->n_ops, .edges = out->edges, .n_edges = n};
 }
 
+int mica_model_rounding(const mica_model *model, const mica_net *net, size_t e, const uint8_t *modes) {
+    const mica_net_edge *edge = &net->edges[e];
+    const int32_t from = edge->from >= 0 ? model->leader[edge->from] : -1;
+    const int makes = from >= 0 ? COARSENESS[modes[from]].makes : 0; /* network inputs are float */
+    return model->leader[edge->to] == edge->to && makes < COARSENESS[modes[edge->to]].reads ? modes[edge->to] : -1;
+}
+
 void mica_model_free(mica_model *model) {
     mica_free(model->ops);
     mica_free(model->edges);

@@ -17,6 +17,8 @@ typedef struct mica_model {
 /* Modes are mica_mode. results[mode]: what was measured, `has` NULL where it was not; without parts an op's noise is
  * that of it alone, and edges have none. An op may have the modes that it has there, and `always` (no noise unless measured). Costs are 0. */
 void mica_model_make(const mica_net *net, const mica_noise_result *results, mica_mode always, mica_model *out);
+/* The mode whose rounding edge `e` of the net has in a choice, or -1: it rounds nothing. */
+int mica_model_rounding(const mica_model *model, const mica_net *net, size_t e, const uint8_t *modes);
 void mica_model_free(mica_model *model);
 
 #endif

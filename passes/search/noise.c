@@ -13,7 +13,8 @@ typedef struct variant {
     mica_slices slices;
     int32_t *float_of; /* per tensor: the float tensor of that name, or -1 */
     mrt_tensor *edge;  /* per edge: the type that its reader works with; dtype f32: as it is */
-    const bool *has;   /* of the result */
+    int32_t *like;     /* per edge: an earlier variant that rounds it the same way, or -1 */
+    mica_noise_result *result;
 } variant;
 
 typedef struct lane {
@@ -88,17 +89,17 @@ static void find_forms(const measure *m, variant *v, bool *has) {
     }
 }
 
-static void prepare_variant(measure *m, variant *v, const mica_noise_variant *what, bool *has) {
+static void prepare_variant(measure *m, variant *v, const mica_noise_variant *what, mica_noise_result *result) {
     const mica_net *net = m->job->net;
     const mrt_plan *plan = what->lowered->plan;
-    *v = (variant){.what = what, .has = has};
+    *v = (variant){.what = what, .result = result};
     mica_slices_make(net, plan, &v->slices);
     v->float_of = mica_alloc(((size_t)plan->n_tensors + 1) * sizeof *v->float_of);
     for (int32_t id = 0; id < plan->n_tensors; ++id) {
         const char *name = plan->tensors[id].info.name;
         v->float_of[id] = name != NULL && name[0] != '\0' ? mrt_plan_find(net->plan, name) : -1;
     }
-    find_forms(m, v, has);
+    find_forms(m, v, result->has);
     v->edge = mica_alloc((net->n_edges + 1) * sizeof *v->edge);
     for (size_t e = 0; e < net->n_edges; ++e) {
         const mica_slice *s = &v->slices.list[net->edges[e].to];
@@ -107,6 +108,27 @@ static void prepare_variant(measure *m, variant *v, const mica_noise_variant *wh
             if (v->float_of[s->inputs[i]] == net->edges[e].tensor) {
                 v->edge[e] = read_type(plan, s, s->inputs[i]);
             }
+        }
+    }
+}
+
+static bool rounds_like(const mrt_tensor *a, const mrt_tensor *b) {
+    return a->dtype == b->dtype && a->scale == b->scale && a->zero_point == b->zero_point;
+}
+
+/* An edge that two variants round alike is measured once. */
+static void share_edges(measure *m, size_t index) {
+    const mica_net *net = m->job->net;
+    variant *v = &m->variants[index];
+    v->like = mica_alloc((net->n_edges + 1) * sizeof *v->like);
+    for (size_t e = 0; e < net->n_edges; ++e) {
+        const size_t op = (size_t)net->edges[e].to;
+        v->like[e] = -1;
+        for (size_t i = 0; i < index && v->what->vectors && v->like[e] < 0; ++i) {
+            const variant *other = &m->variants[i];
+            const bool equal = other->what->vectors && other->what->samples == v->what->samples &&
+                               other->result->has[op] && rounds_like(&other->edge[e], &v->edge[e]);
+            v->like[e] = equal ? (int32_t)i : -1;
         }
     }
 }
@@ -271,8 +293,30 @@ static double local_nsr(const lane *l, size_t k, const float *plain) {
     return isfinite(noise) && isfinite(signal) ? noise / signal : 1e6;
 }
 
+static float *vector_of(const measure *m, const variant *v, size_t sample, size_t part) {
+    const mica_net *net = m->job->net;
+    const size_t row = sample * v->what->samples / m->job->samples;
+    return v->result->vectors + (row * (net->n_ops + net->n_edges) + part) * v->result->width;
+}
+
+static void keep_vector(const measure *m, const lane *l, const variant *v, size_t sample, size_t part) {
+    if (v->what->vectors) {
+        mica_compare_sketch(l->base.compare, l->base.want, l->got, v->result->width, vector_of(m, v, sample, part));
+    }
+}
+
+/* What an earlier variant measured for edge e. */
+static void take_edge(const measure *m, const variant *v, size_t sample, size_t e, mica_distance *out) {
+    const size_t n_ops = m->job->net->n_ops;
+    const variant *from = &m->variants[v->like[e]];
+    *out = m->values[v->like[e]][sample * m->row + 3 * n_ops + e];
+    memcpy(vector_of(m, v, sample, n_ops + e), vector_of(m, from, sample, n_ops + e), v->result->width * sizeof(float));
+}
+
 /* Noise of op k by its parts; `alone` is the sum of their errors, as the model behind is nearly linear in them. */
-static void measure_parts(lane *l, const variant *v, size_t k, mica_distance *values, size_t n_ops) {
+static void measure_parts(measure *m, lane *l, const variant *v, size_t k, size_t sample) {
+    const size_t n_ops = m->job->net->n_ops;
+    mica_distance *values = m->values[v - m->variants] + sample * m->row;
     const mica_net_op *op = &l->base.net->ops[k];
     const size_t last = op->first_edge + op->n_edges;
     memcpy(l->sum, l->base.want, (size_t)l->base.compare->total * sizeof *l->sum);
@@ -280,13 +324,19 @@ static void measure_parts(lane *l, const variant *v, size_t k, mica_distance *va
     values[2 * n_ops + k].nsr = local_nsr(l, k, all ? l->plain : NULL);
     values[n_ops + k] = send(l, k, l->made, all ? l->plain : NULL);
     add_error(l);
+    keep_vector(m, l, v, sample, k);
     for (size_t e = op->first_edge; e < last; ++e) {
         mica_distance *value = &values[3 * n_ops + e];
         *value = SAME;
+        if (v->like[e] >= 0) {
+            take_edge(m, v, sample, e, value);
+            continue;
+        }
         const bool one = op->n_edges == 1;
         if (one ? all : run_quantized_inputs(l, v, k, e, e + 1, l->plain)) {
             *value = send(l, k, l->plain, NULL);
             add_error(l);
+            keep_vector(m, l, v, sample, n_ops + e);
         }
     }
     values[k] = mica_compare_vectors(l->base.compare, l->base.want, l->sum);
@@ -315,16 +365,15 @@ static mica_status run_sample(void *context, int index, size_t sample, mica_erro
             continue;
         }
         bool *wanted = mica_alloc((size_t)v->slices.plan->n_steps + 1);
-        mica_distance *values = m->values[i] + sample * m->row;
         for (size_t k = n_ops; k-- > 0;) { /* backwards: little has to be brought back */
-            if (!v->has[k]) {
+            if (!v->result->has[k]) {
                 continue;
             }
             run_variant_op(l, v, l->execs[i], wanted, k);
             if (v->what->parts) {
-                measure_parts(l, v, k, values, n_ops);
+                measure_parts(m, l, v, k, sample);
             } else {
-                values[k] = send(l, k, l->made, NULL);
+                m->values[i][sample * m->row + k] = send(l, k, l->made, NULL);
             }
         }
         mica_free(wanted);
@@ -364,6 +413,20 @@ static void finish(const measure *m, mica_noise_result *results) {
     }
 }
 
+/* As many numbers each as MOST_VECTORS bytes hold, within reason. */
+static void make_vectors(const measure *m, size_t samples, mica_noise_result *r) {
+    enum { LEAST = 128, MOST = 4096 };
+    static const size_t MOST_VECTORS = (size_t)64 << 20;
+    const size_t rows = samples * (m->job->net->n_ops + m->job->net->n_edges);
+    const size_t total = (size_t)m->job->compare->total;
+    size_t width = MOST_VECTORS / sizeof(float) / (rows + 1);
+    width = width < LEAST ? LEAST : width > MOST ? MOST : width;
+    r->width = width < total ? width : total;
+    r->samples = samples;
+    r->vectors = mica_alloc((rows * r->width + 1) * sizeof *r->vectors);
+    memset(r->vectors, 0, rows * r->width * sizeof *r->vectors);
+}
+
 static void prepare(measure *m, const mica_noise_variant *variants, mica_noise_result *results, int64_t *out_bytes) {
     const mica_net *net = m->job->net;
     mica_slices_make(net, net->plan, &m->slices);
@@ -381,7 +444,11 @@ static void prepare(measure *m, const mica_noise_variant *variants, mica_noise_r
             r->edges = mica_alloc((net->n_edges + 1) * sizeof *r->edges);
             r->local = mica_alloc((net->n_ops + 1) * sizeof *r->local);
         }
-        prepare_variant(m, &m->variants[v], &variants[v], r->has);
+        if (variants[v].vectors) {
+            make_vectors(m, variants[v].samples, r);
+        }
+        prepare_variant(m, &m->variants[v], &variants[v], r);
+        share_edges(m, v);
         m->values[v] = mica_alloc((m->job->samples * m->row + 1) * sizeof **m->values);
         for (size_t i = 0; i < m->job->samples * m->row; ++i) {
             m->values[v][i] = SAME;
@@ -397,6 +464,7 @@ static void release(measure *m) {
         mica_slices_free(&m->variants[v].slices);
         mica_free(m->variants[v].float_of);
         mica_free(m->variants[v].edge);
+        mica_free(m->variants[v].like);
         mica_free(m->values[v]);
     }
     mica_free(m->lanes);
@@ -441,6 +509,7 @@ void mica_noise_free(mica_noise_result *results, size_t n) {
         mica_free(results[v].own);
         mica_free(results[v].edges);
         mica_free(results[v].local);
+        mica_free(results[v].vectors);
         results[v] = (mica_noise_result){0};
     }
 }

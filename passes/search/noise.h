@@ -35,6 +35,8 @@ typedef struct mica_noise_variant {
     const mica_lowered *lowered;
     size_t samples; /* of those of the job, evenly spread */
     bool parts;     /* separates `own` from `edges`: one run per op and one per edge instead of one per op */
+    bool vectors;   /* with parts: keeps the errors that they make; edges that an earlier such variant with as many
+                     * samples rounds alike are taken from there, and are missing in `alone` */
 } mica_noise_variant;
 
 /* Means over the samples; nsr 0 and cosine 1 where nothing changes. */
@@ -45,6 +47,11 @@ typedef struct mica_noise_result {
     mica_distance *own;   /* per op: its inputs are quantized values to begin with */
     mica_distance *edges; /* per edge: quantizing it for its reader */
     double *local;        /* per op: `own` noise over signal, at its results */
+    /* With `vectors` only: errors of own parts, then of edges: [samples][n_ops + n_edges][width]. Scalar
+     * products of errors over the sum of the samples' are parts of the NSR, to 1 / sqrt(width) where the points hold more
+     * values than that. */
+    float *vectors;
+    size_t width, samples;
 } mica_noise_result;
 
 /* results: one per variant, freed with mica_noise_free. */

@@ -3,7 +3,7 @@
 #include <math.h>
 #include <string.h>
 
-#include "passes/search/model.h"
+#include "passes/search/cross_front.h"
 #include "utils/arena.h"
 #include "utils/progress.h"
 
@@ -27,10 +27,15 @@ typedef struct search {
     mica_noise_result noise[MICA_MODE_COUNT];
     bool *could; /* per op: it has an integer form */
     mica_model model;
-    mica_solve_front front;
-    double int8_cost, scale;
+    mica_cross *cross;
+    mica_solve_front sums;  /* front by addition, exact */
+    mica_solve_front front; /* with cross terms */
+    double int8_cost, int8_time, macs, scale;
     mica_error *err;
 } search;
+
+/* Of the budget: where whole models run. */
+static const double SHARES[] = {1.0, 0.95, 0.9, 0.75, 0.5};
 
 /* --- measuring --- */
 
@@ -52,8 +57,9 @@ static mica_status measure(search *s) {
         lowered[n] = mica_lowered_open(s->job->module, &how, s->err);
         status = lowered[n] != NULL ? MICA_OK : MICA_FAIL;
         modes[n] = (mica_mode)m;
-        variants[n] = (mica_noise_variant){lowered[n], most < s->job->samples ? most : s->job->samples,
-                                           most == INT8_SAMPLES};
+        variants[n] = (mica_noise_variant){.lowered = lowered[n],
+                                           .samples = most < s->job->samples ? most : s->job->samples,
+                                           .parts = most == INT8_SAMPLES, .vectors = most == INT8_SAMPLES};
         n++;
     }
     if (status == MICA_OK) {
@@ -73,9 +79,23 @@ static mica_status measure(search *s) {
 
 /* --- the problem --- */
 
-static double op_cost(const mica_net_op *op, mica_mode mode) {
+static double op_time(const mica_net_op *op, mica_mode mode) {
     const double work = op->macs > 0.0 ? op->macs : MICA_ELEMENT_COST * (double)op->elements;
     return work * mica_mode_cost(mode);
+}
+
+/* With a budget of MACs, time only tells choices of as many MACs apart. */
+static const double TIME_SHARE = 1e-6;
+
+static bool counts_macs(const search *s) { return s->out->by_macs; }
+
+static double op_cost(const search *s, const mica_net_op *op, mica_mode mode) {
+    const double macs = mica_mode_has_integers(mode) ? 0.0 : op->macs;
+    return counts_macs(s) ? macs + TIME_SHARE * op_time(op, mode) : op_time(op, mode);
+}
+
+static double cast_cost(const search *s, const mica_net_edge *edge) {
+    return (counts_macs(s) ? TIME_SHARE : 1.0) * MICA_CAST_COST * (double)edge->elements;
 }
 
 /* A float mode that nowhere has less noise than another of the same cost is of no use. */
@@ -96,6 +116,17 @@ static void drop_beaten(search *s) {
     }
 }
 
+/* MACs in F32 count as those in F16; it is left to ops without another float form, and to those that need it. */
+static void drop_slow(search *s) {
+    const double MUCH = 1e-4;
+    const mica_mode fast = s->out->used[MICA_MODE_F16] ? MICA_MODE_F16 : MICA_MODE_BF16;
+    for (size_t k = 0; k < s->job->net->n_ops && counts_macs(s); ++k) {
+        mica_solve_op *op = &s->model.ops[k];
+        const bool enough = op->allowed[fast] && op->noise[fast] < MUCH * s->out->int8.nsr;
+        op->allowed[MICA_MODE_F32] = op->allowed[MICA_MODE_F32] && !enough;
+    }
+}
+
 static void fix_rows(search *s) {
     for (size_t k = 0; k < s->job->net->n_ops; ++k) {
         mica_mode mode;
@@ -112,13 +143,14 @@ static void make_problem(search *s) {
     const mica_mode always = s->out->used[MICA_MODE_F32] ? MICA_MODE_F32 : s->job->processor->fallback;
     mica_model_make(net, s->noise, always, &s->model);
     drop_beaten(s);
+    drop_slow(s);
     fix_rows(s);
     s->could = mica_alloc(net->n_ops + 1);
     for (size_t k = 0; k < net->n_ops; ++k) {
         const bool leads = s->model.leader[k] == (int32_t)k;
         s->could[k] = s->noise[MICA_MODE_INT8].has[k] && leads;
         for (int m = 0; m < MICA_MODE_COUNT && leads; ++m) {
-            s->model.ops[k].cost[m] = op_cost(&net->ops[k], (mica_mode)m);
+            s->model.ops[k].cost[m] = op_cost(s, &net->ops[k], (mica_mode)m);
         }
     }
     size_t n = 0;
@@ -130,7 +162,7 @@ static void make_problem(search *s) {
         mica_solve_edge *edge = &s->model.edges[n++];
         for (int from = 0; from < MICA_MODE_COUNT; ++from) {
             for (int to = 0; to < MICA_MODE_COUNT; ++to) {
-                edge->cost[from][to] = from != to ? MICA_CAST_COST * (double)net->edges[e].elements : 0.0;
+                edge->cost[from][to] = from != to ? cast_cost(s, &net->edges[e]) : 0.0;
             }
         }
     }
@@ -157,12 +189,29 @@ static uint8_t *int8_modes(const search *s) {
 
 /* --- points --- */
 
+/* Of a choice, casts included. */
+static double time_of(const search *s, const uint8_t *modes) {
+    const mica_net *net = s->job->net;
+    double time = 0.0;
+    for (size_t k = 0; k < net->n_ops; ++k) {
+        time += s->model.leader[k] == (int32_t)k ? op_time(&net->ops[k], (mica_mode)modes[k]) : 0.0;
+    }
+    for (size_t i = 0; i < s->model.problem.n_edges; ++i) {
+        const mica_solve_edge *edge = &s->model.edges[i];
+        const double cast = edge->cost[MICA_MODE_F32][MICA_MODE_INT8] / (counts_macs(s) ? TIME_SHARE : 1.0);
+        time += modes[edge->from] != modes[edge->to] ? cast : 0.0;
+    }
+    return time;
+}
+
 static void describe(const search *s, const mica_solve_point *from, mica_optimal_point *to) {
     double all = 0.0;
     double other = 0.0;
+    double ignored = 0.0;
     *to = (mica_optimal_point){.nsr = from->noise,
-                               .cost = 100.0 * (from->cost / s->int8_cost - 1.0),
-                               .bound = mica_solve_bound(&s->front, from->cost)};
+                               .cost = 100.0 * (time_of(s, from->modes) / s->int8_time - 1.0),
+                               .bound = mica_solve_bound(&s->sums, from->cost)};
+    mica_solve_sums(&s->model.problem, from->modes, &ignored, &to->sum);
     for (size_t k = 0; k < s->job->net->n_ops; ++k) {
         const bool integer = mica_mode_has_integers((mica_mode)from->modes[k]);
         all += s->job->net->ops[k].macs;
@@ -196,19 +245,27 @@ static mica_status run_point(search *s, size_t i) {
     return status;
 }
 
-static size_t index_at(const search *s, double percent) {
-    const int64_t i = mica_solve_best(&s->front, s->int8_cost * (1.0 + percent / 100.0) * (1.0 + 1e-12));
+/* Cost in the solver's units of a share of the budget. */
+static double budget_of(const search *s, double share) {
+    const double percent = share * (counts_macs(s) ? s->options->max_float_macs : s->options->max_cost);
+    const double least = s->front.count > 0 ? s->front.points[0].cost : 0.0;
+    const double cost = counts_macs(s) ? s->macs * percent / 100.0 + TIME_SHARE * 8.0 * s->int8_time
+                                       : s->int8_cost * (1.0 + percent / 100.0);
+    return fmax(cost, least) * (1.0 + 1e-12);
+}
+
+static size_t index_at(const search *s, double share) {
+    const int64_t i = mica_solve_best(&s->front, budget_of(s, share));
     return i < 0 ? 0 : (size_t)i;
 }
 
 /* Within the budget: the point with the least predicted noise, cheaper ones that are nearly as good, and one half as
  * dear for the table; the runs decide. */
 static mica_status choose_best(search *s) {
-    static const double shares[] = {1.0, 0.95, 0.9, 0.75, 0.5};
     mica_optimal_result *out = s->out;
-    out->chosen = index_at(s, s->options->max_cost);
-    for (size_t i = 0; i < sizeof shares / sizeof shares[0] && out->runs < MOST_RUNS; ++i) {
-        const size_t at = index_at(s, shares[i] * s->options->max_cost);
+    out->chosen = index_at(s, 1.0);
+    for (size_t i = 0; i < sizeof SHARES / sizeof SHARES[0] && out->runs < MOST_RUNS; ++i) {
+        const size_t at = index_at(s, SHARES[i]);
         MICA_TRY(run_point(s, at));
         out->chosen = out->points[at].real.nsr < out->points[out->chosen].real.nsr ? at : out->chosen;
     }
@@ -220,7 +277,7 @@ static double predicted_cosine(const search *s, double nsr) { return 1.0 / sqrt(
 /* The cheapest point that reaches the cosine: up from the predicted one, then halving. */
 static mica_status choose_cheapest(search *s) {
     mica_optimal_result *out = s->out;
-    const int64_t top = (int64_t)index_at(s, s->options->max_cost);
+    const int64_t top = (int64_t)index_at(s, 1.0);
     int64_t low = 0;
     int64_t high = top;
     int64_t best = -1;
@@ -247,18 +304,39 @@ static mica_status choose_cheapest(search *s) {
     return MICA_OK;
 }
 
+/* The front by addition, then with cross terms. */
+static void find_front(search *s) {
+    double budgets[sizeof SHARES / sizeof SHARES[0]];
+    mica_solve(&s->model.problem, &s->sums);
+    s->front = s->sums; /* for budget_of: the cheapest point is the same */
+    for (size_t i = 0; i < sizeof SHARES / sizeof SHARES[0]; ++i) {
+        budgets[i] = budget_of(s, SHARES[i]);
+    }
+    mica_cross_front(s->cross, &s->model, &s->sums, budgets, sizeof SHARES / sizeof SHARES[0], s->job->threads, &s->front);
+}
+
 static mica_status solve(search *s) {
     mica_optimal_result *out = s->out;
-    double noise = 0.0;
+    double ignored = 0.0;
     uint8_t *modes = int8_modes(s);
-    mica_solve_sums(&s->model.problem, modes, &s->int8_cost, &noise);
+    mica_solve_sums(&s->model.problem, modes, &s->int8_cost, &ignored);
+    s->int8_time = time_of(s, modes);
+    for (size_t k = 0; k < s->job->net->n_ops; ++k) {
+        s->macs += s->job->net->ops[k].macs;
+    }
+    const double begin = mica_seconds();
+    const mica_cross_anchor anchor = {.modes = modes, .nsr = s->real->post == NULL ? out->int8.nsr : 0.0};
+    s->cross = mica_cross_create(s->job->net, &s->model, s->noise, &anchor, s->job->threads);
+    const double noise = mica_cross_noise(s->cross, modes);
     mica_free(modes);
     out->int8_nsr = noise;
     const double real = 1.0 / fmax(out->int8.cosine * out->int8.cosine, 1e-12) - 1.0;
     s->scale = noise > 0.0 && real > 0.0 ? real / noise : 1.0;
-    const double start = mica_seconds();
-    mica_solve(&s->model.problem, &s->front);
-    out->solve_seconds = mica_seconds() - start;
+    find_front(s);
+    const int64_t best = mica_solve_best(&s->sums, budget_of(s, 1.0));
+    const double sum = best >= 0 ? s->sums.points[best].noise : 0.0;
+    out->gap = sum > 0.0 ? 1.0 - mica_solve_bound(&s->sums, budget_of(s, 1.0)) / sum : 0.0;
+    out->solve_seconds = mica_seconds() - begin;
     out->count = s->front.count;
     out->points = mica_alloc((out->count + 1) * sizeof *out->points);
     for (size_t i = 0; i < out->count; ++i) {
@@ -271,7 +349,7 @@ static mica_status solve(search *s) {
 
 mica_status mica_search_optimal(mica_real *real, const mica_optimal_options *options, mica_optimal_result *out,
                                 mica_error *err) {
-    *out = (mica_optimal_result){.reached = true};
+    *out = (mica_optimal_result){.reached = true, .by_macs = options->max_float_macs > 0.0};
     search s = {.real = real, .job = real->job, .options = options, .out = out, .err = err};
     for (int m = 0; m < MICA_MODE_COUNT; ++m) {
         out->beaten_by[m] = MICA_MODE_COUNT;
@@ -287,7 +365,9 @@ mica_status mica_search_optimal(mica_real *real, const mica_optimal_options *opt
     }
     mica_noise_free(s.noise, MICA_MODE_COUNT);
     mica_model_free(&s.model);
+    mica_cross_destroy(s.cross);
     mica_solve_free(&s.front);
+    mica_solve_free(&s.sums);
     mica_free(s.could);
     if (status != MICA_OK) {
         mica_optimal_result_free(out);

@@ -1,8 +1,8 @@
 /* The best mode of every op under a budget, over all modes that the processor has [search-optimal in
  * docs/accuracy.md].
  *
- * Noise of each op in each mode is measured, the sums for all costs are solved exactly, and the whole
- * mixed model runs at most six times to check. */
+ * Noise of each op in each mode is measured, the sums for all costs are solved exactly, then with cross terms as well as
+ * can be found, and the whole mixed model runs at most six times to check. */
 #ifndef MICA_SEARCH_OPTIMAL_H
 #define MICA_SEARCH_OPTIMAL_H
 
@@ -20,14 +20,16 @@ typedef struct mica_optimal_options {
     const mica_cali_table *table;
     const mica_qtable *fixed;  /* rows that are kept, or NULL */
     double max_cost;           /* percent above the cost of INT8 */
+    double max_float_macs;     /* above 0: percent of all MACs that may be in float, instead of max_cost */
     double expected_cos;       /* the cheapest point that reaches it; 0: the best one within the budget */
 } mica_optimal_options;
 
 typedef struct mica_optimal_point {
     double cost;       /* percent above INT8 */
     double macs;       /* percent of all MACs that are not INT8 */
-    double nsr;        /* predicted */
-    double bound;      /* least NSR that any choice up to this cost can have */
+    double nsr;        /* predicted, with cross terms */
+    double sum;        /* by addition alone */
+    double bound;      /* least sum that any choice up to this cost can have */
     size_t n_float;    /* ops not in INT8 that could be */
     bool was_run;
     mica_distance real;
@@ -37,6 +39,8 @@ typedef struct mica_optimal_result {
     mica_optimal_point *points; /* all of the front, the first one is the cheapest */
     size_t count;
     size_t chosen;
+    bool by_macs;             /* the budget is one of MACs, which the points rise by */
+    double gap;               /* of sums, within the budget: the most that a choice could be better, 0 to 1 */
     mica_distance int8;       /* real */
     double int8_nsr;          /* predicted */
     bool used[MICA_MODE_COUNT];          /* modes that were tried */

@@ -247,6 +247,17 @@ static int by_point(const void *a, const void *b) {
     return (x->noise > y->noise) - (x->noise < y->noise);
 }
 
+/* What an ignored edge may take off the noise. */
+static double most_taken(const mica_solve_edge *edge) {
+    double least = 0.0;
+    for (int a = 0; a < MICA_SOLVE_MODES; ++a) {
+        for (int b = 0; b < MICA_SOLVE_MODES; ++b) {
+            least = fmin(least, edge->noise[a][b]);
+        }
+    }
+    return -least;
+}
+
 /* The front of the true sums; missing_noise is what ignored edges hid at most. */
 static void make_front(const solver *s, mica_solve_front *out) {
     mica_solve_point *points = mica_alloc((s->labels.len + 1) * sizeof *points);
@@ -272,6 +283,7 @@ static void make_front(const solver *s, mica_solve_front *out) {
     bool any_ignored = false;
     for (size_t e = 0; e < s->problem->n_edges; ++e) {
         any_ignored = any_ignored || s->ignored[e];
+        hidden_noise += s->ignored[e] ? most_taken(&s->problem->edges[e]) : 0.0;
     }
     out->missing_cost = s->missing_cost + (any_ignored ? hidden_cost : 0.0);
     out->missing_noise = any_ignored ? hidden_noise : 0.0;
@@ -326,5 +338,5 @@ int64_t mica_solve_best(const mica_solve_front *front, double cost) {
 
 double mica_solve_bound(const mica_solve_front *front, double cost) {
     const int64_t i = mica_solve_best(front, cost + front->missing_cost);
-    return i >= 0 ? fmax(0.0, front->points[i].noise - front->missing_noise) : 0.0;
+    return i >= 0 ? front->points[i].noise - front->missing_noise : 0.0;
 }

@@ -16,7 +16,7 @@ enum { MICA_SOLVE_MODES = 8 };
 
 typedef struct mica_solve_op {
     bool allowed[MICA_SOLVE_MODES]; /* at least one */
-    double noise[MICA_SOLVE_MODES], cost[MICA_SOLVE_MODES]; /* finite, not negative */
+    double noise[MICA_SOLVE_MODES], cost[MICA_SOLVE_MODES]; /* finite; costs not negative */
 } mica_solve_op;
 
 /* from < to */

@@ -51,6 +51,36 @@ static mica_module *model(const char *input_attributes) {
     return module;
 }
 
+/* 16 rows that make more of the first channel than of the last; the bias has swallowed a mean of 0.5. */
+static mica_module *trained_model(const char *input_attributes) {
+    char text[2048];
+    snprintf(text, sizeof text,
+             "func.func @main(%%a: tensor<1x3x16x16xf32> loc(\"x\")) -> tensor<1x16x14x14xf32> {\n"
+             "  %%0 = \"top.Input\"(%%a) {%s} : (tensor<1x3x16x16xf32>) -> tensor<1x3x16x16xf32> loc(\"x\")\n"
+             "  %%1 = \"top.Weight\"() : () -> tensor<16x3x3x3xf32> loc(\"w\")\n"
+             "  %%2 = \"top.Weight\"() : () -> tensor<16xf32> loc(\"b\")\n"
+             "  %%3 = \"top.Conv\"(%%0, %%1, %%2) {kernel_shape = array<i64: 3, 3>} : (tensor<1x3x16x16xf32>, "
+             "tensor<16x3x3x3xf32>, tensor<16xf32>) -> tensor<1x16x14x14xf32> loc(\"conv\")\n"
+             "  return %%3 : tensor<1x16x14x14xf32>\n}\n", input_attributes);
+    mica_module *module = parse(text);
+    ck_assert_msg(module != NULL, "%s", last_diag);
+    float w[16 * 27];
+    float b[16];
+    for (int o = 0; o < 16; ++o) {
+        float sum = 0.0f;
+        for (int i = 0; i < 27; ++i) {
+            w[o * 27 + i] = (i < 9 ? 0.3f : i < 18 ? 0.25f : 0.15f) * mica_prng_normal(&prng);
+            sum += w[o * 27 + i];
+        }
+        b[o] = 0.05f * mica_prng_normal(&prng) - 0.5f * sum;
+    }
+    mica_weights_set(module->weights, "w", "<f4", 4, (const int64_t[]){16, 3, 3, 3}, w, true);
+    mica_weights_set(module->weights, "b", "<f4", 1, (const int64_t[]){16}, b, true);
+    return module;
+}
+
+typedef mica_module *model_fn(const char *input_attributes);
+
 typedef void fill_fn(int sample, float *x);
 
 static void noise(int sample, float *x) {
@@ -83,8 +113,8 @@ static void write_png(const char *name, int width, int height, uint8_t seed) {
 }
 
 /* What the doctor says about the folder, one line each. */
-static char *examine(const char *input_attributes) {
-    mica_module *module = model(input_attributes);
+static char *examine_by(model_fn *make, const char *input_attributes) {
+    mica_module *module = make(input_attributes);
     mica_dataset *d = mica_dataset_open(module, scratch, NULL, 0, &err);
     ck_assert_msg(d != NULL, "%s", err.text);
     char *text[2] = {NULL, NULL};
@@ -99,6 +129,8 @@ static char *examine(const char *input_attributes) {
     mica_module_destroy(module);
     return text[0];
 }
+
+static char *examine(const char *input_attributes) { return examine_by(model, input_attributes); }
 
 static void check_says(char *text, const char *expected) {
     ck_assert_msg((expected[0] == '\0') == (text[0] == '\0'), "got: %s\nexpected: %s", text, expected);
@@ -198,6 +230,44 @@ START_TEST(swapped_channels) {
 }
 END_TEST
 
+#define EVEN "scale = array<f64: 0.02, 0.02, 0.02>, mean = array<f64: 103.0, 103.0, 103.0>"
+
+START_TEST(order_that_the_layer_tells) {
+    for (int i = 0; i < 4; ++i) {
+        char name[16];
+        snprintf(name, sizeof name, "p%d.png", i);
+        write_png(name, SIDE, SIDE, (uint8_t)i);
+    }
+    check_says(examine_by(trained_model, EVEN ", pixel_format = \"rgb\""), "");
+    check_says(examine_by(trained_model, EVEN ", pixel_format = \"bgr\""), "channels: the first layer 'conv' makes 0.");
+    /* some networks were trained with the means of ImageNet in the other order: the layer knows better */
+    check_says(examine_by(trained_model, "scale = array<f64: 0.017, 0.017, 0.017>, mean = array<f64: 103.53, 116.28, "
+                                         "123.675>, pixel_format = \"rgb\""), "");
+}
+END_TEST
+
+static void about_half(int sample, float *x) {
+    noise(sample, x);
+    for (int i = 0; i < VALUES; ++i) {
+        x[i] += 0.5f;
+    }
+}
+
+static void far_off(int sample, float *x) {
+    noise(sample, x);
+    for (int i = 0; i < VALUES; ++i) {
+        x[i] -= 1.0f;
+    }
+}
+
+START_TEST(mean_of_the_biases) {
+    write_set(about_half, SAMPLES);
+    check_says(examine_by(trained_model, ""), "");
+    write_set(far_off, SAMPLES);
+    check_says(examine_by(trained_model, ""), "normalization: the mean of input 'x' is -");
+}
+END_TEST
+
 START_TEST(sizes) {
     write_png("a.png", 64, 60, 1);
     write_png("b.png", 60, 64, 2);
@@ -274,7 +344,8 @@ END_TEST
 
 int main(void) {
     const TTest *const tests[] = {a_sound_set, duplicates, constant, saturated, no_normalization,
-                                  double_normalization, swapped_channels, sizes, size_of_headers,
+                                  double_normalization, swapped_channels, order_that_the_layer_tells,
+                                  mean_of_the_biases, sizes, size_of_headers,
                                   thresholds_that_move};
     Suite *suite = suite_create("calibration doctor");
     TCase *tcase = tcase_create("all");

@@ -4,6 +4,7 @@
 
 #include "dialects/dialects.h"
 #include "ir/weights.h"
+#include "passes/search/cross_front.h"
 #include "passes/search/explain.h"
 #include "passes/search/layers.h"
 #include "passes/search/optimal.h"
@@ -154,7 +155,8 @@ START_TEST(alone_as_in_a_whole_model) {
     mica_real real;
     ck_assert(mica_real_open(&b.job, NULL, &real, &err) == MICA_OK);
     mica_lowered *l = open_int8(&b, MICA_MODE_INT8);
-    const mica_noise_variant variants[2] = {{l, SAMPLES, false}, {l, SAMPLES, true}};
+    const mica_noise_variant variants[2] = {{.lowered = l, .samples = SAMPLES},
+                                            {.lowered = l, .samples = SAMPLES, .parts = true}};
     mica_noise_result r[2];
     ck_assert_msg(mica_noise_measure(&b.job, variants, 2, r, &err) == MICA_OK, "%s", err.text);
     ck_assert_uint_eq(b.net.n_ops, 6);
@@ -222,7 +224,7 @@ START_TEST(same_for_any_threads) {
         bench b;
         open_bench(&b, threads);
         mica_lowered *l = open_int8(&b, MICA_MODE_INT8);
-        const mica_noise_variant variant = {l, 5, true};
+        const mica_noise_variant variant = {.lowered = l, .samples = 5, .parts = true};
         mica_noise_result r;
         mica_noise_shares s;
         ck_assert(mica_noise_measure(&b.job, &variant, 1, &r, &err) == MICA_OK);
@@ -386,6 +388,123 @@ START_TEST(optimal_against_all_runs) {
 }
 END_TEST
 
+/* Mean over samples of the square of the sum of all errors that a choice makes, by the definition: every op whose type is its
+ * own, and every edge whose reader rounds what its producer has not rounded as much. */
+static double square_of(const bench *b, const mica_noise_result *r, const int32_t *leader, const uint8_t *modes) {
+    const mica_noise_result *any = &r[MICA_MODE_INT8];
+    double noise = 0.0;
+    for (size_t s = 0; s < any->samples; ++s) {
+        for (size_t i = 0; i < any->width; ++i) {
+            double sum = 0.0;
+            for (size_t part = 0; part < b->net.n_ops + b->net.n_edges; ++part) {
+                const mica_net_edge *edge = part < b->net.n_ops ? NULL : &b->net.edges[part - b->net.n_ops];
+                const int32_t op = edge != NULL ? edge->to : (int32_t)part;
+                const int32_t from = edge != NULL && edge->from >= 0 ? leader[edge->from] : -1;
+                const bool rounded = from >= 0 && modes[from] == MICA_MODE_INT8;
+                const float *v = r[modes[op]].vectors;
+                if (leader[op] == op && v != NULL && !(edge != NULL && rounded)) {
+                    sum += (double)v[(s * (b->net.n_ops + b->net.n_edges) + part) * any->width + i];
+                }
+            }
+            noise += sum * sum / (double)any->samples;
+        }
+    }
+    return noise;
+}
+
+/* Cross terms against all choices of INT8, W8A8 and F32. */
+START_TEST(cross_terms_by_enumeration) {
+    bench b;
+    open_bench(&b, 2);
+    mica_lowered *l[2] = {open_int8(&b, MICA_MODE_INT8), open_int8(&b, MICA_MODE_W8A8)};
+    const mica_noise_variant variants[2] = {{.lowered = l[0], .samples = 6, .parts = true, .vectors = true},
+                                            {.lowered = l[1], .samples = 6, .parts = true, .vectors = true}};
+    mica_noise_result found[2];
+    ck_assert_msg(mica_noise_measure(&b.job, variants, 2, found, &err) == MICA_OK, "%s", err.text);
+    mica_noise_result results[MICA_MODE_COUNT] = {[MICA_MODE_INT8] = found[0], [MICA_MODE_W8A8] = found[1]};
+    mica_model model;
+    mica_model_make(&b.net, results, MICA_MODE_F32, &model);
+    for (size_t k = 0; k < b.net.n_ops; ++k) {
+        for (int m = 0; m < MICA_MODE_COUNT && model.leader[k] == (int32_t)k; ++m) {
+            model.ops[k].cost[m] = m == MICA_MODE_F32 ? 1.0 + (double)(k * 7 % 5) : m == MICA_MODE_W8A8 ? 0.4 : 0.0;
+        }
+    }
+    mica_cross *cross = mica_cross_create(&b.net, &model, results, NULL, 2);
+    mica_solve_front sums;
+    mica_solve_front front;
+    static const double budgets[] = {1.0, 3.0, 5.0, 8.0};
+    mica_solve(&model.problem, &sums);
+    mica_cross_front(cross, &model, &sums, budgets, 4, 2, &front);
+    double least[4] = {INFINITY, INFINITY, INFINITY, INFINITY};
+    uint8_t modes[MOST_OPS] = {0};
+    size_t choices = 0;
+    for (size_t k = 0; k < b.net.n_ops;) {
+        double cost = 0.0;
+        double ignored = 0.0;
+        bool allowed = true;
+        for (size_t i = 0; i < b.net.n_ops; ++i) {
+            allowed = allowed && model.ops[i].allowed[modes[i]];
+        }
+        if (allowed) {
+            const double noise = square_of(&b, results, model.leader, modes);
+            mica_solve_sums(&model.problem, modes, &cost, &ignored);
+            ck_assert_double_eq_tol(mica_cross_noise(cross, modes), noise, 1e-5 * noise + 1e-12);
+            for (int i = 0; i < 4; ++i) {
+                least[i] = cost <= budgets[i] ? fmin(least[i], noise) : least[i];
+            }
+            choices++;
+        }
+        for (k = 0; k < b.net.n_ops && ++modes[k] == MICA_MODE_COUNT; ++k) {
+            modes[k] = 0;
+        }
+    }
+    ck_assert_uint_ge(choices, 32);
+    for (int i = 0; i < 4; ++i) {
+        const int64_t at = mica_solve_best(&front, budgets[i]);
+        ck_assert_int_ge(at, 0);
+        ck_assert_double_eq_tol(front.points[at].noise, least[i], 1e-4 * least[i]);
+    }
+    mica_solve_free(&front);
+    mica_solve_free(&sums);
+    mica_cross_destroy(cross);
+    mica_model_free(&model);
+    mica_noise_free(found, 2);
+    mica_lowered_close(l[0]);
+    mica_lowered_close(l[1]);
+    close_bench(&b);
+}
+END_TEST
+
+/* Scalar products of errors are kept, exactly where there is room and about right where there is not. */
+START_TEST(sketch_of_an_error) {
+    enum { N = 5000, WIDTH = 1024 };
+    mica_compare_point points[2] = {{.weight = 0.75, .first = 0, .count = 2000}, {.weight = 0.25, .first = 2000, .count = 3000}};
+    const mica_compare compare = {.points = points, .count = 2, .total = N};
+    float *want = mica_alloc(N * sizeof *want);
+    float *got = mica_alloc(N * sizeof *got);
+    float *out = mica_alloc(N * sizeof *out);
+    mica_prng prng;
+    mica_prng_seed(&prng, 9);
+    for (int i = 0; i < N; ++i) {
+        want[i] = mica_prng_normal(&prng);
+        got[i] = want[i] + 0.1f * mica_prng_normal(&prng);
+    }
+    const double nsr = mica_compare_vectors(&compare, want, got).nsr;
+    for (int round = 0; round < 2; ++round) {
+        const size_t width = round == 0 ? N : WIDTH;
+        double square = 0.0;
+        mica_compare_sketch(&compare, want, got, width, out);
+        for (size_t i = 0; i < width; ++i) {
+            square += (double)out[i] * (double)out[i];
+        }
+        ck_assert_double_eq_tol(square, nsr, (round == 0 ? 1e-5 : 0.15) * nsr);
+    }
+    mica_free(want);
+    mica_free(got);
+    mica_free(out);
+}
+END_TEST
+
 /* The least number of float layers that reaches a cosine, as brute force finds it. */
 START_TEST(layers_against_all_runs) {
     bench b;
@@ -430,6 +549,8 @@ int main(void) {
     tcase_add_test(cases, parts_of_a_run);
     tcase_add_test(cases, asymmetric_in_part);
     tcase_add_test(cases, optimal_against_all_runs);
+    tcase_add_test(cases, cross_terms_by_enumeration);
+    tcase_add_test(cases, sketch_of_an_error);
     tcase_add_test(cases, layers_against_all_runs);
     suite_add_tcase(suite, cases);
     scratch_make();
