@@ -35,7 +35,7 @@ typedef struct calibration_search_settings {
     {.name = "--max_float_macs", .kind = MICA_OPT_FLOAT, .metavar = "PERCENT", .dest = &(c).common.max_float_macs,    \
      .help = "optimal: most MACs in float, in percent of all, instead of --max_cost"},                                 \
     {.name = "--pareto", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).common.pareto,                      \
-     .help = "optimal: output: least noise for every cost, as CSV"},                                                  \
+     .help = "optimal: output: least noise for every cost, as CSV, or as a picture when the name ends in .png"},                                                  \
     {.name = "--part_quantize", .kind = MICA_OPT_CHOICE, .choices = "none,N_mode,H_mode,custom_mode",                  \
      .default_text = "none", .dest = &(c).part,                                                                       \
      .help = "writes --quantize_table without a search: INT8 for convolutions, products and pools (H_mode), for activations and sums, too (N_mode), or for the kinds of --custom_operator"}, \

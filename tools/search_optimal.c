@@ -1,8 +1,11 @@
 /* --search optimal: the front, the choice and their files. */
+#include <math.h>
 #include <stdio.h>
 
 #include "passes/search/optimal.h"
 #include "tools/search.h"
+#include "utils/arena.h"
+#include "utils/chart.h"
 #include "utils/file.h"
 #include "utils/progress.h"
 #include "utils/strings.h"
@@ -72,7 +75,7 @@ static void print_result(const mica_optimal_result *r, size_t samples) {
            mica_nsr_to_db(p->sum), mica_nsr_to_db(p->bound), 100.0 * r->gap);
 }
 
-static mica_status write_pareto(const char *path, const mica_optimal_result *r, mica_error *err) {
+static mica_status write_csv(const char *path, const mica_optimal_result *r, mica_error *err) {
     mica_strbuf csv = {0};
     mica_strbuf_append(&csv, "cost_percent,macs_not_int8_percent,float_ops,predicted_db,bound_db,real_db,real_cosine,chosen\n");
     for (size_t i = 0; i < r->count; ++i) {
@@ -91,6 +94,31 @@ static mica_status write_pareto(const char *path, const mica_optimal_result *r, 
     return status;
 }
 
+/* SQNR over the budget up to twice of it, or up to the chosen point; real ones as dots. */
+static mica_status write_plot(const char *path, const mica_optimal_result *r, double budget, mica_error *err) {
+    const double end = 2.0 * fmax(fmax(budget, axis(r, r->chosen)), 1.0);
+    mica_chart_point *points = mica_alloc((2 * r->count + 1) * sizeof *points);
+    size_t n = 0;
+    for (size_t i = 0; i < r->count && axis(r, i) <= end; ++i) {
+        const mica_optimal_point *p = &r->points[i];
+        points[n++] = (mica_chart_point){.x = axis(r, i), .y = mica_nsr_to_db(p->nsr), .in_line = true};
+        if (p->was_run) {
+            points[n++] = (mica_chart_point){.x = axis(r, i), .y = mica_nsr_to_db(p->real.nsr), .dot = true,
+                                             .chosen = i == r->chosen};
+        }
+    }
+    const mica_chart chart = {.title = "SQNR: line predicted, dots real, red chosen",
+                              .x_label = r->by_macs ? "MACs not INT8, %" : "cost above INT8, %",
+                              .y_label = "SQNR of the outputs, dB", .points = points, .count = n};
+    const mica_status status = mica_chart_write(&chart, path, err);
+    mica_free(points);
+    return status;
+}
+
+static mica_status write_pareto(const char *path, const mica_optimal_result *r, double budget, mica_error *err) {
+    return mica_ends_with(path, ".png") ? write_plot(path, r, budget, err) : write_csv(path, r, err);
+}
+
 static mica_status report(const search_job *job, const mica_optimal_result *r, size_t samples, double start,
                           mica_error *err) {
     const search_settings *s = job->settings;
@@ -101,7 +129,7 @@ static mica_status report(const search_job *job, const mica_optimal_result *r, s
         mica_nsr_to_db(p->real.nsr));
     print_result(r, samples);
     MICA_TRY(mica_qtable_write(r->qtable, s->qtable, header, err));
-    MICA_TRY(s->pareto != NULL ? write_pareto(s->pareto, r, err) : MICA_OK);
+    MICA_TRY(s->pareto != NULL ? write_pareto(s->pareto, r, s->macs_given ? s->max_float_macs : s->max_cost, err) : MICA_OK);
     printf("run result:\nint8 outputs_cos:%.6f old\nmix model outputs_cos:%.6f\n", r->int8.cosine, p->real.cosine);
     printf("Output mix quantization table to %s\ntotal time:%.6f\nsuccess search optimal\n", s->qtable,
            mica_seconds() - start);

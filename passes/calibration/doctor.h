@@ -42,6 +42,7 @@ typedef struct mica_doctor_layer {
     const mica_dataset *dataset;
     const char *input; /* its name */
     float low, high;   /* of the samples that were read */
+    double mean, deviation; /* of the same */
     mica_strbuf *findings;
     bool order_known; /* out: the layer tells red from blue */
 } mica_doctor_layer;

@@ -10,6 +10,7 @@ enum { MAX_INPUTS = 16, LEAST_ELEMENTS = 16 };
 /* What was found out about one f32 input. */
 typedef struct input_facts {
     float low, high;       /* of all samples */
+    double sum, squares, count;
     size_t constant;       /* samples of one value only */
     const char *constant_name;
     float value;
@@ -41,10 +42,17 @@ static void look_at(input_facts *f, const mrt_tensor *t, size_t sample, const ch
     }
     int64_t lowest = 0;
     int64_t highest = 0;
+    double sum = 0.0;
+    double squares = 0.0;
     for (int64_t i = 0; i < n; ++i) {
         lowest += x[i] == low;
         highest += x[i] == high;
+        sum += (double)x[i];
+        squares += (double)x[i] * (double)x[i];
     }
+    f->sum += sum;
+    f->squares += squares;
+    f->count += (double)n;
     f->low = sample == 0 ? low : fminf(f->low, low);
     f->high = sample == 0 ? high : fmaxf(f->high, high);
     f->own_low[sample] = low;
@@ -90,7 +98,13 @@ static mica_status check_layer(doctor *d, int threads, bool *out_order_known, mi
     if (d->plan->n_inputs != 1 || d->inputs[0].dtype != MRT_F32) {
         return MICA_OK;
     }
-    mica_doctor_layer layer = {.dataset = d->dataset, .findings = d->findings, .low = d->facts[0].low,
+    const input_facts *f = &d->facts[0];
+    if (f->count == 0.0) {
+        return MICA_OK;
+    }
+    const double mean = f->sum / f->count;
+    mica_doctor_layer layer = {.mean = mean, .deviation = sqrt(fmax(f->squares / f->count - mean * mean, 0.0)),
+                               .dataset = d->dataset, .findings = d->findings, .low = d->facts[0].low,
                                      .high = d->facts[0].high, .input = d->plan->tensors[d->plan->inputs[0]].info.name};
     const size_t samples = d->samples < MICA_DOCTOR_RUNS ? d->samples : MICA_DOCTOR_RUNS;
     const mica_status status = mica_doctor_layer_check(d->module, &layer, samples, threads, err);
