@@ -34,7 +34,9 @@ mica_status calibration_read_method(calibration_job *job, mica_error *err) {
     out->settings.mmse_range = s->mmse_range;
     out->settings.outlier_factor = s->outlier_factor;
     out->settings.pow2 = strcmp(s->scale, "pow2") == 0;
-    out->settings.int4 = s->int4;
+    mica_mode mix;
+    const bool searches = strcmp(s->search->kind, "False") != 0;
+    out->settings.int4 = s->int4 || (searches && calibration_mixes_narrow(job, &mix) && mix == MICA_MODE_INT4);
     if (out->settings.pow2 && s->asymmetric) {
         return mica_fail(err, "--scale pow2 makes symmetric ranges; leave out --asymmetric");
     }

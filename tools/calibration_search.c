@@ -25,15 +25,45 @@ void calibration_search_given(const mica_option_table *table, calibration_search
     }
 }
 
-static mica_status check_mix(const calibration_job *job, mica_error *err) {
-    mica_mode int4;
-    if (strcmp(job->settings->search->mix_mode, "4_8") != 0) {
-        return MICA_OK;
+bool calibration_mixes_narrow(const calibration_job *job, mica_mode *out_mode) {
+    static const struct { const char *name; mica_mode mode; } mixes[] = {
+        {"4_8", MICA_MODE_INT4}, {"wi4ai4_wi8ai8", MICA_MODE_INT4}, {"w4a8", MICA_MODE_W4INT8},
+        {"wi4ai8_wi8ai8", MICA_MODE_W4INT8}};
+    for (size_t i = 0; i < sizeof mixes / sizeof mixes[0]; ++i) {
+        if (strcmp(job->settings->search->mix_mode, mixes[i].name) == 0) {
+            *out_mode = mixes[i].mode;
+            return true;
+        }
     }
-    return mica_mode_find("INT4", &int4) && mica_processor_has_mode(job->processor, int4)
-               ? MICA_OK
-               : mica_fail(err, "--mix_mode 4_8: processor %s does not execute INT4; nearest is 8_16",
-                           job->processor->name);
+    return false;
+}
+
+/* Mixes with 4 bits have their own way of searching. */
+static mica_status check_narrow(const calibration_job *job, mica_mode mode, mica_error *err) {
+    const calibration_search_settings *s = job->settings->search;
+    const search_settings *c = &s->common;
+    const char *idle = c->float_given                        ? "--fp_type"
+                       : c->methods != NULL                  ? "--quantize_method_list"
+                       : c->max_float_layers > 0             ? "--max_float_layers"
+                       : c->cluster                          ? "--cluster"
+                       : c->fast                             ? "--fast"
+                       : strcmp(s->transformer, "True") == 0 ? "--transformer"
+                       : c->pareto != NULL                   ? "--pareto"
+                                                             : NULL;
+    if (idle != NULL) {
+        return mica_fail(err, "%s has no effect with --mix_mode %s", idle, s->mix_mode);
+    }
+    if (!mica_processor_has_mode(job->processor, mode)) {
+        return mica_fail(err, "--mix_mode %s: processor %s does not execute %s; nearest is 8_16", s->mix_mode,
+                         job->processor->name, mica_mode_name(mode));
+    }
+    if (c->cost_given && !(c->max_cost < 0.0 && c->max_cost >= -100.0)) {
+        return mica_fail(err, "--max_cost %g: expected percent below 0, down to -100, with --mix_mode %s", c->max_cost,
+                         s->mix_mode);
+    }
+    return c->cost_given && c->expected_given
+               ? mica_fail(err, "--max_cost and --expected_cos exclude each other with --mix_mode %s", s->mix_mode)
+               : MICA_OK;
 }
 
 /* Options of one search that another does not read. */
@@ -87,8 +117,8 @@ mica_status calibration_read_search(calibration_job *job, mica_error *err) {
     if (s->common.qtable == NULL) {
         return mica_fail(err, "--search %s needs --quantize_table", s->kind);
     }
-    MICA_TRY(check_kind(s, err));
-    MICA_TRY(check_mix(job, err));
+    mica_mode narrow;
+    MICA_TRY(calibration_mixes_narrow(job, &narrow) ? check_narrow(job, narrow, err) : check_kind(s, err));
     MICA_TRY(search_check(&s->common, job->processor, &mode, err));
     mica_method *methods = NULL;
     const char **names = NULL;
@@ -141,6 +171,12 @@ static mica_status explain_result(calibration_job *job, search_job *search, mica
 }
 
 static mica_status run_search(calibration_job *job, search_job *search, mica_error *err) {
+    mica_mode narrow;
+    if (calibration_mixes_narrow(job, &narrow)) {
+        const bool optimal = strcmp(job->settings->search->kind, "optimal") == 0;
+        return search_run_narrow(search, narrow, "Search_Qtable",
+                                 optimal ? "success search optimal" : "success search qtable", err);
+    }
     if (strcmp(job->settings->search->kind, "optimal") == 0) {
         return search_run_optimal(search, err);
     }

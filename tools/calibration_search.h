@@ -31,7 +31,7 @@ typedef struct calibration_search_settings {
     {.name = "--fast", .kind = MICA_OPT_FLAG, .dest = &(c).common.fast,                                               \
      .help = "measures layers with 8 samples and checks at most twice"},                                              \
     {.name = "--max_cost", .kind = MICA_OPT_FLOAT, .metavar = "PERCENT", .default_text = "10", .dest = &(c).common.max_cost, \
-     .help = "optimal: most that the model may cost above INT8; a MAC costs 1 in INT8, 2 in F16 and BF16, 8 in F32"},  \
+     .help = "optimal: most that the model may cost above INT8; below 0 with --mix_mode 4_8 and w4a8: how much cheaper it has to be; a MAC costs 1 in INT8, 2 in F16 and BF16, 8 in F32, 0.5 in INT4, 0.75 in W4INT8"},  \
     {.name = "--max_float_macs", .kind = MICA_OPT_FLOAT, .metavar = "PERCENT", .dest = &(c).common.max_float_macs,    \
      .help = "optimal: most MACs in float, in percent of all, instead of --max_cost"},                                 \
     {.name = "--pareto", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).common.pareto,                      \
@@ -45,8 +45,9 @@ typedef struct calibration_search_settings {
      .help = "zero points for SiLU and GELU that feed nothing but convolutions and products, in a symmetric model"}, \
     {.name = "--explain", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(c).explain,                           \
      .help = "output: per op its share of the error, why, and what would help; FILE.json for programs"},              \
-    {.name = "--mix_mode", .kind = MICA_OPT_CHOICE, .choices = "8_16,4_8", .default_text = "8_16",                    \
-     .dest = &(c).mix_mode, .help = "modes to mix: INT8 and float, or INT4 and INT8 where the processor has it"}
+    {.name = "--mix_mode", .kind = MICA_OPT_CHOICE,                                                                    \
+     .choices = "8_16,4_8,w4a8,wi8ai8_fp,wi4ai4_wi8ai8,wi4ai8_wi8ai8", .default_text = "8_16", .dest = &(c).mix_mode,  \
+     .help = "modes to mix: INT8 and float; 4_8: INT4 and INT8; w4a8: 4-bit weights (W4INT8) and INT8; the cheapest mix whose outputs keep --expected_cos (0.95 of INT8's), or the best one of --max_cost below 0; the long names mean the same"}
 
 struct calibration_job;
 
@@ -54,6 +55,8 @@ struct calibration_job;
 void calibration_search_given(const mica_option_table *table, calibration_search_settings *settings);
 /* Checks the options; sets job->searches. */
 mica_status calibration_read_search(struct calibration_job *job, mica_error *err);
+/* The mode of 4 bits that --mix_mode mixes with INT8; false: it mixes with float. */
+bool calibration_mixes_narrow(const struct calibration_job *job, mica_mode *out_mode);
 /* Searches with the table of the job, and explains what came out. */
 mica_status calibration_search(struct calibration_job *job, mica_error *err);
 

@@ -79,6 +79,10 @@ mica_status search_run_layers(const search_job *job, const char *log, const char
 /* optimal: prints the front and what was chosen, writes the quantize table and --pareto. */
 mica_status search_run_optimal(const search_job *job, mica_error *err);
 
+/* --mix_mode 4_8 and w4a8: prints layers and summary, writes the quantize table, new_cali_table.txt with the section
+ * #int4_op, and `log` beside it. */
+mica_status search_run_narrow(const search_job *job, mica_mode mode, const char *log, const char *done, mica_error *err);
+
 /* Explains the model with table job->base and `qtable` (may be NULL): writes `path` and `path`.json, prints the worst
  * ops. Statistics are those of the model, with channels. */
 mica_status search_explain(const search_job *job, const mica_qtable *qtable, const mica_statistics *statistics,

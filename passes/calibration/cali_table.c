@@ -251,3 +251,17 @@ mica_status mica_cali_table_write(const mica_cali_table *table, const char *path
     mica_strbuf_free(&text);
     return status;
 }
+
+mica_cali_table *mica_cali_table_copy(const mica_cali_table *from) {
+    mica_cali_table *table = mica_cali_table_create();
+    for (size_t i = 0; i < mica_cali_table_count(from); ++i) {
+        const mica_cali_row *row = mica_cali_table_at(from, i);
+        mica_cali_table_set(table, row->name, row->threshold, row->min, row->max);
+    }
+    for (int section = 0; section < SECTIONS; ++section) {
+        for (size_t i = 0; i < from->lines[section].len; ++i) {
+            mica_cali_table_add_line(table, (mica_cali_section)section, from->lines[section].data[i]);
+        }
+    }
+    return table;
+}

@@ -17,6 +17,8 @@ typedef struct mica_cali_table mica_cali_table;
 
 mica_cali_table *mica_cali_table_create(void);
 void mica_cali_table_destroy(mica_cali_table *table);
+/* With rows and sections. */
+mica_cali_table *mica_cali_table_copy(const mica_cali_table *from);
 /* Adds or replaces a row; the name is copied. */
 void mica_cali_table_set(mica_cali_table *table, const char *name, double threshold, double min,
                          double max);

@@ -115,24 +115,8 @@ static void choose_method(search *s, size_t k, const mica_noise_result *by_metho
          row->threshold, o->methods[row->method], row->loss);
 }
 
-static mica_cali_table *copy_table(const mica_cali_table *from) {
-    mica_cali_table *table = mica_cali_table_create();
-    for (size_t i = 0; i < mica_cali_table_count(from); ++i) {
-        const mica_cali_row *row = mica_cali_table_at(from, i);
-        mica_cali_table_set(table, row->name, row->threshold, row->min, row->max);
-    }
-    for (int section = MICA_CALI_INT4_TH; section <= MICA_CALI_ASYM_OP; ++section) {
-        const char *const *lines = NULL;
-        const size_t n = mica_cali_table_lines(from, (mica_cali_section)section, &lines);
-        for (size_t i = 0; i < n; ++i) {
-            mica_cali_table_add_line(table, (mica_cali_section)section, lines[i]);
-        }
-    }
-    return table;
-}
-
 static void mix_tables(search *s) {
-    s->out->table = copy_table(s->options->base);
+    s->out->table = mica_cali_table_copy(s->options->base);
     for (size_t i = 0; i < s->out->count; ++i) {
         const mica_layers_row *row = &s->out->rows[i];
         const mica_op *op = s->job->net->ops[row->op].op;
@@ -444,7 +428,7 @@ mica_status mica_search_layers(mica_real *real, const mica_layers_options *optio
         size_t none = 0;
         out->reached = true;
         out->mixed = out->int8;
-        out->table = copy_table(options->base);
+        out->table = mica_cali_table_copy(options->base);
         out->qtable = table_of(&s, NULL, &none);
     } else if (status == MICA_OK) {
         status = search_float(&s);
