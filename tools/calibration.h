@@ -28,6 +28,7 @@ typedef struct calibration_job {
     const mica_processor *processor;   /* calibration_read_processor */
     mica_recovery_options recovery;    /* calibration_read_recovery */
     bool recovers;                     /* a recovery step is wanted */
+    mica_qtable *recovery_rows;        /* of --pre_qtable, when it recovers */
     bool searches;                     /* calibration_read_search */
     bool thresholds;                   /* calibration_read_threshold: --search search_threshold */
     size_t *counts, n_counts;          /* --sample_counts */
@@ -68,7 +69,7 @@ mica_status calibration_search_threshold(calibration_job *job, mica_error *err);
 /* Raises thresholds of the table where that helps the ops behind. */
 mica_status calibration_tune(calibration_job *job, mica_error *err);
 /* Fails when a step finds nothing in the model that it could act on. */
-mica_status calibration_check_recovery(const calibration_job *job, mica_error *err);
+mica_status calibration_check_recovery(calibration_job *job, mica_error *err);
 /* Changes module and table, writes the changed module. */
 mica_status calibration_recover(calibration_job *job, mica_error *err);
 /* Writes --calibration_table and --json, prints the totals. */

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "passes/lowering/lowering.h"
 #include "tools/calibration.h"
 #include "tools/tool.h"
 #include "utils/strings.h"
@@ -73,7 +74,9 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
     if (!job->recovers) {
         const bool measures = job->searches || job->thresholds || s->search->explain != NULL;
         const bool other_mode = job->recovery.mode != MICA_MODE_INT8;
+        const bool rows = s->search->common.pre_qtable != NULL;
         const char *idle = other_mode                                            ? "--recover_mode"
+                           : rows && !job->searches && s->search->explain == NULL ? "--pre_qtable"
                            : s->recovered != NULL                                ? "--recovered"
                            : s->asymmetric && !measures                          ? "--asymmetric"
                            : s->processor_given && !measures && s->rules == NULL ? "--processor"
@@ -102,7 +105,23 @@ static void print_recovery(const mica_recovery_report *report, size_t ranges) {
     }
 }
 
-mica_status calibration_check_recovery(const calibration_job *job, mica_error *err) {
+/* Rows of the quantize table that the model is recovered for. */
+static mica_status read_rows(calibration_job *job, mica_error *err) {
+    job->recovery_rows = mica_qtable_read(job->settings->search->common.pre_qtable, err);
+    if (job->recovery_rows == NULL) {
+        return MICA_FAIL;
+    }
+    job->recovery.qtable = job->recovery_rows;
+    const mica_lowering_options lowering = {.processor = job->processor, .mode = job->recovery.mode,
+                                            .qtable = job->recovery_rows};
+    MICA_TRY(mica_lowering_check(&lowering, err));
+    return mica_qtable_check(job->recovery_rows, mica_module_func(job->module, "main"), err);
+}
+
+mica_status calibration_check_recovery(calibration_job *job, mica_error *err) {
+    if (job->recovers && job->settings->search->common.pre_qtable != NULL) {
+        MICA_TRY(read_rows(job, err));
+    }
     return job->settings->soften && !mica_has_softmax_to_correct(job->module)
                ? mica_fail(err, "--smc: the model has no softmax whose product with other values goes to a constant matrix only")
                : MICA_OK;

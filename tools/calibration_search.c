@@ -8,7 +8,7 @@
 
 void calibration_search_given(const mica_option_table *table, calibration_search_settings *settings) {
     static const char *const names[] = {"--quantize_method_list", "--expected_cos", "--max_float_layers", "--fp_type",
-                                        "--post_process", "--post_process_seconds", "--pre_qtable", "--transformer",
+                                        "--post_process", "--post_process_seconds", "--transformer",
                                         "--cluster", "--fast", "--mix_mode", "--max_cost", "--max_float_macs", "--pareto",
                                         "--quantize_table"};
     settings->common.expected_given = mica_option_given(table, "--expected_cos");
@@ -49,6 +49,7 @@ static mica_status check_narrow(const calibration_job *job, mica_mode mode, mica
                        : c->fast                             ? "--fast"
                        : strcmp(s->transformer, "True") == 0 ? "--transformer"
                        : c->pareto != NULL                   ? "--pareto"
+                       : c->macs_given                       ? "--max_float_macs"
                                                              : NULL;
     if (idle != NULL) {
         return mica_fail(err, "%s has no effect with --mix_mode %s", idle, s->mix_mode);

@@ -65,6 +65,7 @@ static mica_status run(void *given, const mica_option_table *options, mica_conte
     mica_cali_table_destroy(job.table);
     mica_statistics_free(&job.statistics);
     mica_settings_destroy(job.choices);
+    mica_qtable_destroy(job.recovery_rows);
     mica_dataset_close(job.dataset);
     mica_module_destroy(job.module);
     return status;

@@ -32,7 +32,7 @@ typedef struct search_settings {
     {.name = "--global_compare_layers", .kind = MICA_OPT_STRING, .metavar = "NAMES", .dest = &(s).compare_layers,     \
      .help = "tensors to compare instead of the outputs: a,b or a:0.3,b:0.7 with weights that sum to 1"},            \
     {.name = "--pre_qtable", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(s).pre_qtable,                     \
-     .help = "quantize table whose rows are kept and not searched"}
+     .help = "quantize table whose rows are kept and not searched; recovery is for a model with these rows"}
 
 /* One search on a model. */
 typedef struct search_job {

@@ -108,8 +108,16 @@ void mica_set_constant(mica_module *module, const mica_value *value, const float
     mica_weights_set(module->weights, mica_value_name(value), "<f4", old->rank, dims, data, true);
 }
 
+static mica_mode mode_of(const mica_recovery_job *job, const mica_layer *l) {
+    mica_mode mode = job->options->mode;
+    if (job->options->qtable != NULL) {
+        (void)mica_qtable_get(job->options->qtable, mica_value_name(&l->op->results[0]), &mode);
+    }
+    return mica_lower_narrow(l->op, mode);
+}
+
 int mica_layer_bits(const mica_recovery_job *job, const mica_layer *l) {
-    return mica_mode_is_narrow(mica_lower_narrow(l->op, job->options->mode)) ? 4 : 8;
+    return mica_mode_is_narrow(mode_of(job, l)) ? 4 : 8;
 }
 
 double mica_input_scale(const mica_recovery_job *job, const mica_layer *l) {
@@ -118,7 +126,7 @@ double mica_input_scale(const mica_recovery_job *job, const mica_layer *l) {
     if (row == NULL) {
         return 0.0;
     }
-    const bool narrow = mica_lower_narrow(l->op, job->options->mode) == MICA_MODE_INT4;
+    const bool narrow = mode_of(job, l) == MICA_MODE_INT4;
     const mica_cali_row *four = narrow ? mica_cali_table_get_int4(job->table, name) : NULL;
     const double clip = four != NULL ? four->threshold : 0.0;
     if (job->options->asymmetric) {
@@ -146,7 +154,7 @@ struct mica_runner {
 
 static mica_status lower(mica_runner *r, const mica_cali_table *table,
                          const mica_recovery_options *options, mica_error *err) {
-    const mica_lowering_options lowering = {.processor = options->processor, .mode = options->mode,
+    const mica_lowering_options lowering = {.processor = options->processor, .mode = options->mode, .qtable = options->qtable,
                                             .asymmetric = options->asymmetric, .pow2 = options->pow2};
     MICA_TRY(mica_import_calibration(r->top, table, options->asymmetric, err));
     return mica_lower_module(r->top, &lowering, &r->tpu, NULL) == MICA_OK

@@ -9,6 +9,7 @@
 #include "dialects/processors.h"
 #include "passes/calibration/calibrate.h"
 #include "passes/calibration/dataset.h"
+#include "passes/lowering/qtable.h"
 
 /* How bias correction learns what to add. */
 typedef enum mica_bias_mode {
@@ -22,6 +23,7 @@ typedef struct mica_recovery_options {
     const mica_method *method; /* makes the table again when a step moves ranges */
     mica_settings *settings; /* of single tensors, for that table; or NULL. They follow kept steps */
     mica_mode mode; /* one with integers: what is measured */
+    const mica_qtable *qtable; /* ops in another mode, or NULL */
     bool asymmetric, pow2;
     bool wanted[8]; /* per row of recovery.def */
     mica_bias_mode bias_mode;

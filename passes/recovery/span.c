@@ -9,7 +9,7 @@
 #include "utils/arena.h"
 
 static mica_status lower(mica_span_side *s, const mica_recovery_options *options, mica_error *err) {
-    const mica_lowering_options lowering = {.processor = options->processor, .mode = options->mode,
+    const mica_lowering_options lowering = {.processor = options->processor, .mode = options->mode, .qtable = options->qtable,
                                             .asymmetric = options->asymmetric, .pow2 = options->pow2};
     return mica_lower_module(s->top, &lowering, &s->tpu, NULL) == MICA_OK
                ? MICA_OK
