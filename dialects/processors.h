@@ -14,7 +14,8 @@
     X(INT8, "8-bit integers")                                                                      \
     X(W8A8, "products of 8-bit integers, everything else float")                                   \
     X(INT4, "products of 4-bit integers, everything else as in INT8")                              \
-    X(W4INT8, "products of 8-bit integers with 4-bit weights, everything else as in INT8")
+    X(W4INT8, "products of 8-bit integers with 4-bit weights, everything else as in INT8")        \
+    X(W4A8, "products of 8-bit integers with 4-bit weights, everything else float")
 
 typedef enum mica_mode {
 #define X(name, summary) MICA_MODE_##name,
@@ -30,16 +31,20 @@ bool mica_mode_find(const char *name, mica_mode *out_mode);
 /* Names of all modes, for messages and nearest-name search. */
 const char *const *mica_mode_names(size_t *out_count);
 
+/* True for modes whose products give float. */
+static inline bool mica_mode_gives_float(mica_mode mode) {
+    return mode == MICA_MODE_W8A8 || mode == MICA_MODE_W4A8;
+}
 /* True for modes with weights of 4 bits. */
 static inline bool mica_mode_is_narrow(mica_mode mode) {
-    return mode == MICA_MODE_INT4 || mode == MICA_MODE_W4INT8;
+    return mode == MICA_MODE_INT4 || mode == MICA_MODE_W4INT8 || mode == MICA_MODE_W4A8;
 }
 /* True for modes with integer arithmetic, which need calibrated ranges. */
 static inline bool mica_mode_has_integers(mica_mode mode) {
     return mode == MICA_MODE_INT8 || mode == MICA_MODE_W8A8 || mica_mode_is_narrow(mode);
 }
 /* Names of all modes, for messages: "F32, F16, ...". */
-#define MICA_MODE_NAMES "F32, F16, BF16, INT8, W8A8, INT4, W4INT8"
+#define MICA_MODE_NAMES "F32, F16, BF16, INT8, W8A8, INT4, W4INT8, W4A8"
 
 typedef enum mica_scheme {
     MICA_SCHEME_MULTIPLIER_SHIFT,

@@ -33,7 +33,7 @@ static void fill_options(settings *s, mica_option *rows, size_t *count) {
         {.name = "--processor", .alias = "--chip", .kind = MICA_OPT_STRING, .metavar = "NAME", .required = true, .dest = &s->processor,
          .help = "target: bm1684x, bm1688, bm1690, cv186x, cpu, ..."},
         {.name = "--quantize", .kind = MICA_OPT_STRING, .metavar = "MODE", .default_text = "F32", .dest = &s->quantize,
-         .help = "numeric mode of all ops that the quantize table does not name: F32, F16, BF16, INT8; W8A8: products of 8-bit integers, everything else float; INT4: products of 4-bit integers, W4INT8: of 4-bit weights and 8-bit values, everything else as in INT8"},
+         .help = "numeric mode of all ops that the quantize table does not name: F32, F16, BF16, INT8; W8A8: products of 8-bit integers, everything else float; INT4: products of 4-bit integers, W4INT8: of 4-bit weights and 8-bit values, everything else as in INT8; W4A8: W8A8 with 4-bit weights"},
         {.name = "--calibration_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s->calibration_table,
          .help = "ranges from run_calibration; needed when any op is INT8"},
         {.name = "--quantize_table", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &s->quantize_table,
@@ -232,6 +232,7 @@ static const char *default_tolerance(const job *j) {
     case MICA_MODE_W8A8:
     case MICA_MODE_INT4:
     case MICA_MODE_W4INT8:
+    case MICA_MODE_W4A8:
         return "0.80,0.50";
     case MICA_MODE_F32:
         return j->qtable == NULL ? "0.99,0.99" : "0.80,0.50";

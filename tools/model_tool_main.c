@@ -9,6 +9,7 @@
 #include "ir/text.h"
 #include "ir/verify.h"
 #include "runtime/mrt_cpu.h"
+#include "runtime/mrt_quant.h"
 #include "tools/tool.h"
 #include "utils/file.h"
 #include "utils/npz.h"
@@ -36,10 +37,20 @@ static const char *shape_text(const mrt_shape *shape, char *text, size_t size) {
     return shape->rank == 0 ? "scalar" : text;
 }
 
+/* Values of 4 bits are i8 or u8 to kernels. */
+static const char *type_name(const mrt_tensor *t) {
+    return t->bits == 4 ? mrt_dtype_name(t->dtype == MRT_I8 ? MRT_I4 : MRT_U4) : mrt_dtype_name(t->dtype);
+}
+
+/* Of a constant in the file. */
+static int64_t stored_bytes(const mrt_plan_tensor *t) {
+    return t->info.bits == 4 ? mrt_packed4_bytes(t->bytes) : t->bytes;
+}
+
 static void print_tensor(const char *kind, const mrt_plan *plan, int32_t id, const char *preprocess) {
     const mrt_tensor *t = &plan->tensors[id].info;
     char shape[128];
-    printf("  %s '%s' %s %s", kind, t->name, mrt_dtype_name(t->dtype),
+    printf("  %s '%s' %s %s", kind, t->name, type_name(t),
            shape_text(&t->shape, shape, sizeof shape));
     if (t->scale > 0.0) {
         printf(" scale %.9g zero point %d", t->scale, (int)t->zero_point);
@@ -88,7 +99,7 @@ static void print_weights(const mrt_bundle *bundle) {
             }
             const mrt_plan_tensor *t = &plan->tensors[step->in[i]];
             printf("%-40s %-40s %-5s %-16s %12" PRId64 "\n", step->op, t->info.name,
-                   mrt_dtype_name(t->info.dtype), shape_text(&t->info.shape, shape, sizeof shape), t->bytes);
+                   type_name(&t->info), shape_text(&t->info.shape, shape, sizeof shape), stored_bytes(t));
         }
     }
 }
@@ -100,7 +111,7 @@ static void print_dump(const mrt_bundle *bundle) {
     char shape[128];
     for (int32_t i = 0; i < plan->n_tensors; ++i) {
         const mrt_plan_tensor *t = &plan->tensors[i];
-        printf("tensor %d '%s' %s %s", (int)i, t->info.name, mrt_dtype_name(t->info.dtype),
+        printf("tensor %d '%s' %s %s", (int)i, t->info.name, type_name(&t->info),
                shape_text(&t->info.shape, shape, sizeof shape));
         if (t->info.scale > 0.0) {
             printf(" scale %.17g zp %d", t->info.scale, (int)t->info.zero_point);

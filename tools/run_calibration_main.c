@@ -126,7 +126,7 @@ int main(int argc, char **argv) {
          .help = "bias correction from the rounding of the weights, from one run for all layers at once, or layer after layer"},
         {.name = "--bc_inference_num", .kind = MICA_OPT_INT, .default_text = "30", .dest = &s.bias_samples,
          .help = "samples that bias correction learns from"},
-        {.name = "--recover_mode", .kind = MICA_OPT_CHOICE, .choices = "INT8,W8A8,INT4,W4INT8", .default_text = "INT8",
+        {.name = "--recover_mode", .kind = MICA_OPT_CHOICE, .choices = "INT8,W8A8,INT4,W4INT8,W4A8", .default_text = "INT8",
          .dest = &s.recover_mode, .help = "model_deploy --quantize that recovery is for"},
         {.name = "--processor", .kind = MICA_OPT_STRING, .default_text = "bm1684x", .dest = &s.processor,
          .help = "processor on which recovery and searches measure"},

@@ -131,7 +131,7 @@ mica_status mica_lower_matmul(mica_lowering *l, const mica_op *op, mica_mode mod
     const mica_value *a = mica_op_operand(op, 0);
     const mica_value *b = mica_op_operand(op, 1);
     mica_value *bias = mica_op_present(op, 2);
-    const bool is_real = mode == MICA_MODE_W8A8 || mica_lower_gives_real(l, op);
+    const bool is_real = mica_mode_gives_float(mode) || mica_lower_gives_real(l, op);
     const mica_type out = is_real ? mica_type_f32(l->context) : mica_lower_quant_type(l, &op->results[0]);
     if (out == NULL || !mica_lower_is_real(a) || !mica_lower_is_real(b)) {
         return mica_lower_fallback(l, op, "no calibration for its output");

@@ -63,7 +63,14 @@ static const char *no_four_bits(const mica_op *op) {
 }
 
 mica_mode mica_lower_narrow(const mica_op *op, mica_mode mode) {
-    return mica_mode_is_narrow(mode) && no_four_bits(op) != NULL ? MICA_MODE_INT8 : mode;
+    const bool fits = no_four_bits(op) == NULL;
+    if (mode != MICA_MODE_W4A8) {
+        return mica_mode_is_narrow(mode) && !fits ? MICA_MODE_INT8 : mode;
+    }
+    if (mica_op_is(op, "top.Conv") && fits) {
+        return MICA_MODE_W4INT8;
+    }
+    return fits ? MICA_MODE_W4A8 : MICA_MODE_W8A8;
 }
 
 mica_mode mica_lower_mode_of(const mica_lowering *l, const mica_op *op) {
@@ -120,7 +127,7 @@ mica_mode mica_lower_final_mode(const mica_lowering *l, const mica_op *op, const
                    ? MICA_MODE_F32
                    : l->options->processor->fallback;
     }
-    return mode == MICA_MODE_W8A8 ? mode_in_w8a8(l, op) : mode;
+    return mode == MICA_MODE_W8A8 ? mode_in_w8a8(l, op) : mode; /* also what has no 4 bits in W4A8 */
 }
 
 static mica_status lower_op(mica_lowering *l, const mica_op *op) {

@@ -48,7 +48,8 @@ mica_status mica_lowering_check(const mica_lowering_options *options, mica_error
 mica_status mica_lower_module(mica_module *top, const mica_lowering_options *options,
                               mica_module **out_tpu, mica_lower_report *report);
 
-/* The mode that an op gets when `mode` is asked for: INT8 for ops that have no form with weights of 4 bits. */
+/* The mode that an op gets when `mode` is asked for: INT8, or W8A8 in place of W4A8, for ops that have no form with
+ * weights of 4 bits. */
 mica_mode mica_lower_narrow(const mica_op *op, mica_mode mode);
 
 /* True for an op that in INT8 mode has whatever type its first operand has: it only moves elements. */

@@ -75,7 +75,7 @@ static mica_status read_row(mica_qtable *table, char *line, const char *path, si
         size_t count = 0;
         const char *const *names = mica_mode_names(&count);
         const char *nearest = mica_nearest(mode_text, names, count);
-        return mica_fail(err, "%s:%zu: unknown mode '%s' of op '%.*s'%s%s (modes: F32 F16 BF16 INT8 W8A8 INT4 W4INT8)",
+        return mica_fail(err, "%s:%zu: unknown mode '%s' of op '%.*s'%s%s (modes: F32 F16 BF16 INT8 W8A8 INT4 W4INT8 W4A8)",
                          path, number, mode_text, (int)(mode_text - line - 1), line,
                          nearest != NULL ? "; nearest is " : "", nearest != NULL ? nearest : "");
     }

@@ -29,6 +29,7 @@ static const struct {
     [MICA_MODE_W8A8] = {3, 0},
     [MICA_MODE_INT4] = {3, 3},
     [MICA_MODE_W4INT8] = {3, 3},
+    [MICA_MODE_W4A8] = {3, 0},
 };
 
 static void fill_edge(const mica_noise_result *results, size_t e, const mica_net_edge *from, mica_solve_edge *edge) {

@@ -13,7 +13,8 @@ enum { INT8_SAMPLES = 8, FLOAT_SAMPLES = 2, MOST_RUNS = 6 };
  * vector units; weights of 4 bits beside values of 8 save half of the bytes, no products: half of what INT4 saves. */
 static const double MODE_COSTS[MICA_SOLVE_MODES] = {
     [MICA_MODE_F32] = 8.0, [MICA_MODE_F16] = 2.0, [MICA_MODE_BF16] = 2.0, [MICA_MODE_INT8] = 1.0,
-    [MICA_MODE_W8A8] = 1.0, [MICA_MODE_INT4] = 0.5, [MICA_MODE_W4INT8] = 0.75};
+    [MICA_MODE_W8A8] = 1.0, [MICA_MODE_INT4] = 0.5, [MICA_MODE_W4INT8] = 0.75,
+    [MICA_MODE_W4A8] = 0.75};
 
 double mica_mode_cost(mica_mode mode) {
     return MODE_COSTS[mode] > 0.0 ? MODE_COSTS[mode] : 1.0;

@@ -50,18 +50,32 @@ static void derive(double ratio, int64_t *multiplier, int *shift) {
     *shift = 31 - exponent;
 }
 
-int32_t ref_int4_product(const int32_t *x, const float *w, int64_t k, double bias, int bits, const ref_int4_grid *in,
-                         const ref_int4_grid *out, int relu) {
+/* The sum in steps of *scale times that of the input. */
+static int64_t sum_of(const int32_t *x, const float *w, int64_t k, double bias, int bits, const ref_int4_grid *in,
+                      double *scale) {
     const int32_t most = bits == 4 ? 7 : 127;
     double absmax = 0.0;
     for (int64_t i = 0; i < k; i++) {
         absmax = fmax(absmax, fabs((double)w[i]));
     }
-    const double scale = at_least(fmax(absmax / most, fabs(bias) / (in->scale * 1073741824.0)));
-    int64_t sum = (int64_t)nearbyint(bias / (in->scale * scale));
+    *scale = at_least(fmax(absmax / most, fabs(bias) / (in->scale * 1073741824.0)));
+    int64_t sum = (int64_t)nearbyint(bias / (in->scale * *scale));
     for (int64_t i = 0; i < k; i++) {
-        sum += (int64_t)(x[i] - in->zero) * ref_int_quantize((double)w[i], scale, 0, -most, most);
+        sum += (int64_t)(x[i] - in->zero) * ref_int_quantize((double)w[i], *scale, 0, -most, most);
     }
+    return sum;
+}
+
+float ref_int4_real(const int32_t *x, const float *w, int64_t k, double bias, int bits, const ref_int4_grid *in) {
+    double scale = 0.0;
+    const int64_t sum = sum_of(x, w, k, bias, bits, in, &scale);
+    return (float)((double)sum * (in->scale * scale));
+}
+
+int32_t ref_int4_product(const int32_t *x, const float *w, int64_t k, double bias, int bits, const ref_int4_grid *in,
+                         const ref_int4_grid *out, int relu) {
+    double scale = 0.0;
+    const int64_t sum = sum_of(x, w, k, bias, bits, in, &scale);
     int64_t multiplier = 0;
     int shift = 0;
     derive(in->scale * scale / out->scale, &multiplier, &shift);

@@ -20,4 +20,7 @@ int32_t ref_int4_requantize(int32_t q, const ref_int4_grid *from, const ref_int4
 int32_t ref_int4_product(const int32_t *x, const float *w, int64_t k, double bias, int bits, const ref_int4_grid *in,
                          const ref_int4_grid *out, int relu);
 
+/* The same as a real number, not requantized. */
+float ref_int4_real(const int32_t *x, const float *w, int64_t k, double bias, int bits, const ref_int4_grid *in);
+
 #endif

@@ -253,7 +253,7 @@ END_TEST
 START_TEST(qtable_errors) {
     static const struct { const char *text, *error; } cases[] = {
         {"# op_name   quantize_mode\nconv1\n", "q:2: expected 'op_name MODE', got 'conv1'"},
-        {"conv1 INT9\n", "q:1: unknown mode 'INT9' of op 'conv1'; nearest is INT8 (modes: F32 F16 BF16 INT8 W8A8 INT4 W4INT8)"},
+        {"conv1 INT9\n", "q:1: unknown mode 'INT9' of op 'conv1'; nearest is INT8 (modes: F32 F16 BF16 INT8 W8A8 INT4 W4INT8 W4A8)"},
         {"conv1 whatever\n", "q:1: unknown mode 'whatever' of op 'conv1' (modes"},
         {"a F32\na F32\na F16\n", "q:3: op 'a' has two modes, F32 and F16"},
     };

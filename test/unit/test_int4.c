@@ -289,6 +289,46 @@ START_TEST(others) {
 }
 END_TEST
 
+/* W4A8: results of W4INT8's products are f32, what has no 4 bits is as in W8A8. */
+START_TEST(real_results) {
+    graph g;
+    graph_begin(&g, 5, "x = Input 1x4x6x6\nc = Conv(x, w:5x4x3x3, b:5) {kernel_shape = array<i64: 3, 3>}\n"
+                       "f = Reshape(c) {shape = array<i64: 5, 16>}\nm = MatMul(f, v:16x12, b2:12)\nr = GELU(m)\n"
+                       "n = MatMul(r, f, _)  {left_transpose = true}\ny = MatMul(n, u:16x7, _)\nreturn y m\n");
+    graph_calibrate(&g, false, NULL);
+    lowered l = graph_lower(&g, MICA_MODE_W4A8, false, NULL);
+    static const struct { const char *op; mica_mode mode; } want[] = {
+        {"c", MICA_MODE_W4INT8}, {"m", MICA_MODE_W4A8}, {"r", MICA_MODE_F32}, {"n", MICA_MODE_W8A8}, {"y", MICA_MODE_W4A8}};
+    for (size_t i = 0; i < MICA_COUNT(want); i++) {
+        ck_assert_msg(lowered_row(&l, want[i].op)->mode == want[i].mode, "%s", want[i].op);
+        ck_assert_ptr_null(lowered_row(&l, want[i].op)->reason);
+    }
+    /* m against sums of integers in real numbers [matmul-real] */
+    graph_run run = graph_execute(&g, l.tpu, 2, true);
+    const mica_op *op = lowered_op(&l, "m");
+    const mica_op *top = graph_find(&g, "m")->def;
+    const mrt_tensor *x = mrt_exec_tensor(run.exec, mrt_plan_find(run.plan, mica_value_name(mica_op_operand(op, 0))));
+    const mrt_tensor *m = mrt_exec_tensor(run.exec, mrt_plan_find(run.plan, "m"));
+    const float *bias = mica_weight_data(mica_op_present(top, 2))->data;
+    ck_assert_int_eq(m->dtype, MRT_F32);
+    float w[512];
+    for (int64_t o = 0; o < mrt_shape_count(&m->shape); o++) {
+        int64_t channel = 0;
+        const int64_t k = weights_of(top, o, w, &channel);
+        const mica_type in = mica_type_element(mica_op_operand(top, 0)->type);
+        const ref_int4_grid grid = ref_int4_range(in->min, in->max, 8, 0);
+        int32_t taken[512];
+        for (int64_t i = 0; i < k; i++) {
+            taken[i] = element(x, source_of(top, o, i));
+        }
+        ck_assert(((const float *)m->data)[o] == ref_int4_real(taken, w, k, (double)bias[channel], 4, &grid));
+    }
+    graph_run_end(&run);
+    lowered_end(&l);
+    graph_end(&g);
+}
+END_TEST
+
 /* bm1684x has no 4 bits. */
 START_TEST(refused) {
     const mica_lowering_options options = {.processor = mica_processor_find("bm1684x"), .mode = MICA_MODE_INT4};
@@ -308,6 +348,7 @@ int main(void) {
     tcase_add_loop_test(tcase, carriers, 0, WAYS * MICA_COUNT(models));
     tcase_add_test(tcase, packed_bytes_are_not_shared);
     tcase_add_test(tcase, others);
+    tcase_add_test(tcase, real_results);
     tcase_add_test(tcase, refused);
     suite_add_tcase(suite, tcase);
     scratch_make();
