@@ -36,6 +36,9 @@ void mica_bias_deltas(const mica_bias_part *part, size_t samples, double *delta)
 /* Sum over the rows of the squares of the mean differences. */
 double mica_bias_distance(const mica_bias_part *part, size_t samples);
 
+/* n zeros. */
+double *mica_bias_zeros(size_t n);
+
 /* A value of any plan in f32: what f32, f16, bf16 and quantized tensors stand for. */
 const float *mica_bias_values(const mrt_tensor *tensor, float **room);
 

@@ -9,7 +9,7 @@
 
 static const double LEAST_LIVE = 1.0 / 16.0;
 
-static double *zeros(size_t n) {
+double *mica_bias_zeros(size_t n) {
     double *at = mica_alloc((n + 1) * sizeof *at);
     memset(at, 0, (n + 1) * sizeof *at);
     return at;
@@ -31,9 +31,9 @@ void mica_bias_parts_make(const mica_recovery_job *job, mica_bias_parts *out) {
                               .output = mica_value_name(&l->op->results[0]),
                               .bounded = mica_op_bool(l->op, "do_relu"),
                               .high = limit >= 0.0 ? limit : HUGE_VAL};
-        p->want = zeros(cells);
-        p->got = zeros(cells);
-        p->live = zeros((size_t)l->rows);
+        p->want = mica_bias_zeros(cells);
+        p->got = mica_bias_zeros(cells);
+        p->live = mica_bias_zeros((size_t)l->rows);
     }
 }
 

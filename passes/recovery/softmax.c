@@ -137,12 +137,6 @@ static void find_targets(mica_module *module, const mica_layers *layers, targets
     }
 }
 
-static double *zeros(size_t n) {
-    double *at = mica_alloc((n + 1) * sizeof *at);
-    memset(at, 0, (n + 1) * sizeof *at);
-    return at;
-}
-
 static void free_targets(targets *list) {
     for (size_t i = 0; i < list->len; ++i) {
         target *t = &list->data[i];
@@ -273,9 +267,11 @@ static mica_status prepare(target *t, size_t samples, mrt_pool *pool, mica_error
     }
     const size_t channels = (size_t)(t->heads * t->depth);
     t->whole.rows = t->heads * t->depth;
-    t->mixed = zeros((size_t)t->heads);
-    t->square = zeros((size_t)t->heads);
-    t->means = (mica_bias_part){.want = zeros(samples * channels), .got = zeros(samples * channels), .live = zeros(channels)};
+    t->mixed = mica_bias_zeros((size_t)t->heads);
+    t->square = mica_bias_zeros((size_t)t->heads);
+    t->means = (mica_bias_part){.want = mica_bias_zeros(samples * channels),
+                                .got = mica_bias_zeros(samples * channels),
+                                .live = mica_bias_zeros(channels)};
     for (size_t c = 0; c < channels; ++c) {
         t->means.live[c] = (double)samples;
     }
@@ -289,7 +285,7 @@ static void correct(mica_module *module, target *t, size_t samples, size_t *chan
     const int64_t channels = t->heads * t->depth;
     double *factors = mica_alloc((size_t)(l->per + 1) * sizeof *factors);
     double *beta = mica_alloc((size_t)(channels + 1) * sizeof *beta);
-    double *delta = zeros((size_t)l->rows);
+    double *delta = mica_bias_zeros((size_t)l->rows);
     for (int64_t k = 0; k < l->per; ++k) {
         const int64_t head = t->channel[k] / t->depth;
         const double g = t->square[head] > 0.0 ? t->mixed[head] / t->square[head] : 1.0;
