@@ -10,6 +10,9 @@ typedef struct mica_bias_part {
     const char *input, *output; /* names of values in both models */
     bool bounded;               /* an activation cuts the results at `low` 0 and `high` */
     double high;                /* infinity: no cap */
+    double range[2], noise;     /* of the input: what is not clipped; mean square of rounding */
+    float *weights;             /* of a product: [samples][positions]; of others NULL */
+    int64_t positions;
     double *want, *got;         /* [samples][rows] */
     double *live;               /* [rows] share of float results that nothing cuts, summed over samples */
     size_t wants, gots;         /* samples that were seen */
@@ -22,6 +25,11 @@ typedef struct mica_bias_parts {
 
 void mica_bias_parts_make(const mica_recovery_job *job, mica_bias_parts *out);
 void mica_bias_parts_free(mica_bias_parts *parts);
+
+/* [bias-weights] The input `x` of a product on one sample: a position (row) counts as the inverse of the noise that its
+ * quantization makes: 1 / (1 + clipping / rounding). A token that reaches far beyond the range would else lay its
+ * error on all others. Positions of convolutions count alike. To be called before the results of the sample are added. */
+void mica_bias_weigh(mica_bias_part *part, size_t sample, size_t samples, const float *x, int64_t count);
 
 /* Adds means of the float results `y` of one sample to want (and to live), or of `y` to got. */
 void mica_bias_add_want(mica_bias_part *part, size_t sample, const float *y, int64_t count);

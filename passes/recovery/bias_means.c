@@ -15,6 +15,35 @@ double *mica_bias_zeros(size_t n) {
     return at;
 }
 
+/* What the input's range in the table lets through. */
+static void set_range(const mica_recovery_job *job, mica_bias_part *p) {
+    const mica_cali_row *row = mica_cali_table_get(job->table, p->input);
+    const double step = mica_input_scale(job, p->layer);
+    p->noise = step * step / 12.0;
+    p->range[0] = job->options->asymmetric ? row->min : row->min < 0.0 ? -row->threshold : 0.0;
+    p->range[1] = job->options->asymmetric ? row->max : row->threshold;
+}
+
+void mica_bias_weigh(mica_bias_part *p, size_t sample, size_t samples, const float *x, int64_t count) {
+    const mica_layer *l = p->layer;
+    if (l->is_conv || count % l->per != 0) {
+        return;
+    }
+    if (p->weights == NULL) {
+        p->positions = count / l->per;
+        p->weights = mica_alloc((samples * (size_t)p->positions + 1) * sizeof *p->weights);
+    }
+    float *weights = p->weights + (int64_t)sample * p->positions;
+    for (int64_t i = 0; i < p->positions && i * l->per < count; ++i) {
+        double clipping = 0.0;
+        for (int64_t k = i * l->per; k < (i + 1) * l->per; ++k) {
+            const double over = fmax((double)x[k] - p->range[1], p->range[0] - (double)x[k]);
+            clipping += over > 0.0 ? over * over : 0.0;
+        }
+        weights[i] = (float)(1.0 / (1.0 + clipping / (p->noise * (double)l->per)));
+    }
+}
+
 void mica_bias_parts_make(const mica_recovery_job *job, mica_bias_parts *out) {
     out->list = mica_alloc((job->layers->count + 1) * sizeof *out->list);
     out->count = 0;
@@ -31,6 +60,7 @@ void mica_bias_parts_make(const mica_recovery_job *job, mica_bias_parts *out) {
                               .output = mica_value_name(&l->op->results[0]),
                               .bounded = mica_op_bool(l->op, "do_relu"),
                               .high = limit >= 0.0 ? limit : HUGE_VAL};
+        set_range(job, p);
         p->want = mica_bias_zeros(cells);
         p->got = mica_bias_zeros(cells);
         p->live = mica_bias_zeros((size_t)l->rows);
@@ -42,16 +72,21 @@ void mica_bias_parts_free(mica_bias_parts *parts) {
         mica_free(parts->list[i].want);
         mica_free(parts->list[i].got);
         mica_free(parts->list[i].live);
+        mica_free(parts->list[i].weights);
     }
     mica_free(parts->list);
     *parts = (mica_bias_parts){0};
 }
 
-/* Calls for every run of results that belong to one row. */
-static void add(const mica_bias_part *p, const float *y, int64_t count, double *means, double *live) {
+static void add(const mica_bias_part *p, size_t sample, const float *y, int64_t count, double *means, double *live) {
     const mica_layer *l = p->layer;
     const int64_t run = l->is_conv ? l->out_dims[2] * l->out_dims[3] : 1;
-    const double each = (double)l->rows / (double)count;
+    const bool weighs = p->weights != NULL && p->positions * l->rows == count;
+    const float *weights = weighs ? p->weights + (int64_t)sample * p->positions : NULL;
+    double all = weighs ? 0.0 : (double)count / (double)l->rows;
+    for (int64_t i = 0; weighs && i < p->positions; ++i) {
+        all += (double)weights[i];
+    }
     for (int64_t at = 0; at < count; at += run) {
         const int64_t row = at / run % l->rows;
         double sum = 0.0;
@@ -60,22 +95,23 @@ static void add(const mica_bias_part *p, const float *y, int64_t count, double *
             sum += (double)y[i];
             inside += !p->bounded || (y[i] > 0.0F && (double)y[i] < p->high);
         }
-        means[row] += sum * each;
+        const double weight = weighs ? (double)weights[at / l->rows] : 1.0;
+        means[row] += weight * sum / all;
         if (live != NULL) {
-            live[row] += (double)inside * each;
+            live[row] += weight * (double)inside / all;
         }
     }
 }
 
 void mica_bias_add_want(mica_bias_part *p, size_t sample, const float *y, int64_t count) {
-    add(p, y, count, p->want + sample * (size_t)p->layer->rows, p->live);
+    add(p, sample, y, count, p->want + sample * (size_t)p->layer->rows, p->live);
     p->wants++;
 }
 
 void mica_bias_add_got(mica_bias_part *p, size_t sample, const float *y, int64_t count) {
     double *means = p->got + sample * (size_t)p->layer->rows;
     memset(means, 0, (size_t)p->layer->rows * sizeof *means);
-    add(p, y, count, means, NULL);
+    add(p, sample, y, count, means, NULL);
     p->gots++;
 }
 

@@ -21,7 +21,7 @@ typedef struct run_state {
     watch **readers; /* per tensor of the quantized plan */
     watch **makers;
     float *room;     /* of the values that layers read, and of what they make */
-    size_t sample;
+    size_t sample, samples;
 } run_state;
 
 static void run_float(run_state *r, const watch *w, const float *x, int64_t count) {
@@ -31,6 +31,7 @@ static void run_float(run_state *r, const watch *w, const float *x, int64_t coun
     if (mrt_shape_count(&in->info.shape) != count) {
         return;
     }
+    mica_bias_weigh(w->part, r->sample, r->samples, x, count);
     const void **operands = mica_alloc(((size_t)step->n_in + 1) * sizeof *operands);
     float *y = mica_alloc((size_t)out->bytes + 1);
     void *results[1] = {y};
@@ -135,7 +136,7 @@ mica_status mica_bias_parallel(mica_module *module, const mica_recovery_job *job
         }
     }
     if (status == MICA_OK) {
-        run_state r = {0};
+        run_state r = {.samples = parts->samples};
         connect(&r, mica_runner_plan(got), list, n);
         status = run(got, job, &r, parts->samples, err);
         mica_free(r.readers);

@@ -26,12 +26,19 @@ typedef struct chain {
 /* --- means of the float model --- */
 
 typedef struct float_run {
+    const mica_bias_parts *parts;
     mica_bias_part **makers;
+    int32_t *inputs; /* per part: tensor that the layer reads */
     size_t sample;
 } float_run;
 
 static void observe(void *user, int32_t id, const mrt_tensor *tensor) {
     const float_run *r = user;
+    for (size_t i = 0; i < r->parts->count && tensor->dtype == MRT_F32; ++i) {
+        if (r->inputs[i] == id) {
+            mica_bias_weigh(&r->parts->list[i], r->sample, r->parts->samples, tensor->data, mrt_shape_count(&tensor->shape));
+        }
+    }
     if (r->makers[id] != NULL && tensor->dtype == MRT_F32) {
         mica_bias_add_want(r->makers[id], r->sample, tensor->data, mrt_shape_count(&tensor->shape));
     }
@@ -55,13 +62,18 @@ static mica_status run_float(const mica_recovery_job *job, const mica_bias_parts
     if (want == NULL) {
         return MICA_FAIL;
     }
-    float_run r = {.makers = makers_of(mica_runner_plan(want), parts)};
+    float_run r = {.parts = parts, .makers = makers_of(mica_runner_plan(want), parts)};
+    r.inputs = mica_alloc((parts->count + 1) * sizeof *r.inputs);
+    for (size_t i = 0; i < parts->count; ++i) {
+        r.inputs[i] = mrt_plan_find(mica_runner_plan(want), parts->list[i].input);
+    }
     mica_status status = MICA_OK;
     for (; r.sample < parts->samples && status == MICA_OK; ++r.sample) {
         const size_t at = mica_spread_sample(r.sample, parts->samples, job->trained);
         status = mica_runner_run(want, job->dataset, at, observe, &r, err);
     }
     mica_free(r.makers);
+    mica_free(r.inputs);
     mica_runner_close(want);
     return status;
 }
