@@ -127,12 +127,17 @@ mica_status mica_lower_mul(mica_lowering *l, const mica_op *op, mica_mode mode) 
     return MICA_OK;
 }
 
+static mica_status lower_table(mica_lowering *l, const mica_op *op, const mica_value *input) {
+    return mica_lower_table_in_float(l, op) ? mica_lower_fallback(l, op, "all its users run in float")
+                                            : mica_lower_lut(l, op, input);
+}
+
 mica_status mica_lower_binary(mica_lowering *l, const mica_op *op, mica_mode mode) {
     if (mode != MICA_MODE_INT8 || !mica_lower_is_real(&op->results[0])) {
         return mica_lower_float_as(l, op, mode, tpu_name(l, op), NULL);
     }
     const mica_value *lone = mica_lower_lone_operand(op);
-    return lone != NULL ? mica_lower_lut(l, op, lone)
+    return lone != NULL ? lower_table(l, op, lone)
                         : mica_lower_fallback(l, op, "no integer form for two tensors");
 }
 
@@ -154,12 +159,12 @@ static mica_status lower_active(mica_lowering *l, const mica_op *op, mica_mode m
 
 mica_status mica_lower_unary(mica_lowering *l, const mica_op *op, mica_mode mode) {
     if (mode == MICA_MODE_INT8 && mica_lower_is_real(&op->results[0])) {
-        return mica_lower_lut(l, op, mica_op_operand(op, 0));
+        return lower_table(l, op, mica_op_operand(op, 0));
     }
     return lower_active(l, op, mode);
 }
 
 mica_status mica_lower_relu(mica_lowering *l, const mica_op *op, mica_mode mode) {
-    return mode == MICA_MODE_INT8 ? mica_lower_lut(l, op, mica_op_operand(op, 0))
+    return mode == MICA_MODE_INT8 ? lower_table(l, op, mica_op_operand(op, 0))
                                   : mica_lower_float_as(l, op, mode, "tpu.Relu", NULL);
 }

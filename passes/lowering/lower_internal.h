@@ -87,6 +87,8 @@ bool mica_lower_gives_real(mica_lowering *l, const mica_op *op);
 /* The same for Add, Sub and Mul, which then run in float themselves: that saves the casts on both sides and an
  * 8-bit rounding (residual sums before a layer norm, masks before a softmax). */
 bool mica_lower_sum_in_float(mica_lowering *l, const mica_op *op);
+/* The same for a function of one operand that can be had in float: no table of 8 bits then. */
+bool mica_lower_table_in_float(mica_lowering *l, const mica_op *op);
 /* The same for a Concat: its operands can be had in float too. */
 bool mica_lower_concat_in_float(mica_lowering *l, const mica_op *op);
 /* True for a Softmax that has its integer form if its input is quantized. */

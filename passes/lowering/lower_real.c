@@ -24,11 +24,25 @@ static bool is_nearest(const mica_op *op) {
     return mica_lower_hook(op) == mica_lower_interp && strcmp(mica_op_str(op, "mode"), "nearest") == 0;
 }
 
-/* True when the value comes from an op that can give f32 without a loss, maybe behind ops that move it. */
+/* An op that is a table of one operand between integers; NULL for others. */
+static const mica_value *table_operand(const mica_op *op) {
+    mica_lower_fn *hook = mica_lower_hook(op);
+    if (hook == mica_lower_unary || hook == mica_lower_relu) {
+        return mica_op_operand(op, 0);
+    }
+    return hook == mica_lower_binary ? mica_lower_lone_operand(op) : NULL;
+}
+
+/* True when the value comes from an op that can give f32 without a loss, maybe behind ops that move it and
+ * functions of it. */
 static bool may_be_float(const mica_value *value) {
     const mica_op *op = value->def;
-    while (op != NULL && (mica_lower_follows(op) || is_nearest(op))) {
-        op = mica_op_operand(op, 0)->def;
+    while (op != NULL) {
+        const mica_value *from = mica_lower_follows(op) || is_nearest(op) ? mica_op_operand(op, 0) : table_operand(op);
+        if (from == NULL) {
+            break;
+        }
+        op = from->def;
     }
     mica_lower_fn *hook = op != NULL ? mica_lower_hook(op) : NULL;
     return hook == mica_lower_conv || hook == mica_lower_deconv || hook == mica_lower_matmul ||
@@ -49,6 +63,32 @@ bool mica_lower_concat_in_float(mica_lowering *l, const mica_op *op) {
     return !l->options->requantize_all && concat_in_float(l, op);
 }
 
+/* True when none of what reads the results of `op`, in float, does so only because its mode is a float one. */
+static bool read_by_nature(mica_lowering *l, const mica_op *op) {
+    for (uint32_t i = 0; i < op->n_results; ++i) {
+        for (const mica_use *use = op->results[i].first_use; use != NULL; use = use->next) {
+            const mica_op *user = use->user;
+            const bool moves = mica_lower_follows(user) || is_nearest(user) || mica_lower_hook(user) == mica_lower_concat;
+            if (!mica_op_is(user, "func.return") && !mica_op_is(user, "top.Cut") &&
+                (!mica_mode_has_integers(mica_lower_final_mode(l, user, NULL)) || (moves && !read_by_nature(l, user)))) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* Its table costs next to nothing, so the quantize table alone does not make it float. */
+static bool table_in_float(mica_lowering *l, const mica_op *op) {
+    const mica_value *operand = table_operand(op);
+    return operand != NULL && mica_lower_is_real(&op->results[0]) && may_be_float(operand) && results_in_float(l, op) &&
+           read_by_nature(l, op);
+}
+
+bool mica_lower_table_in_float(mica_lowering *l, const mica_op *op) {
+    return !l->options->requantize_all && table_in_float(l, op);
+}
+
 /* True when `op`, asked for in INT8, reads its operands in float or passes them on to such ops. */
 static bool int8_op_in_float(mica_lowering *l, const mica_op *op, uint32_t operand) {
     mica_lower_fn *hook = mica_lower_hook(op);
@@ -67,10 +107,10 @@ static bool int8_op_in_float(mica_lowering *l, const mica_op *op, uint32_t opera
     if (hook == mica_lower_add || hook == mica_lower_mul) {
         return mica_lower_sum_in_float(l, op);
     }
-    if (hook == mica_lower_binary) {
-        return !mica_lower_is_real(&op->results[0]) || mica_lower_lone_operand(op) == NULL;
+    if (hook == mica_lower_binary && (!mica_lower_is_real(&op->results[0]) || mica_lower_lone_operand(op) == NULL)) {
+        return true;
     }
-    return hook == mica_lower_max_pool && op->n_results > 1;
+    return (hook == mica_lower_max_pool && op->n_results > 1) || table_in_float(l, op);
 }
 
 static bool use_in_float(mica_lowering *l, const mica_use *use) {

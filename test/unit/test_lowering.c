@@ -124,6 +124,10 @@ static const struct { const char *text; bool f32; } outs[] = {
      "a, b = Split(t) {axis = 1, split_size = array<i64: 3, 5>}\ny = Softmax(a) {axis = -1}\nreturn y b\n", true},
     {CONV "q = Conv(x, v:2x4x3x3, c:2) {kernel_shape = array<i64: 3, 3>}\ny = Concat(p, q) {axis = 1}\nreturn y\n", true},
     {CONV "y = Interp(p) {mode = \"nearest\", shape = array<i64: 1, 8, 8, 8>}\nreturn y\n", true},
+    /* and functions; a head with two kinds of results */
+    {CONV "a, b = Split(p) {axis = 1, split_size = array<i64: 3, 5>}\ns = Sigmoid(a)\ny = Concat(s, b) {axis = 1}\n"
+     "return y\n", true},
+    {CONV "g = Clip(p) {min = 0.0, max = 1.0}\ny = Div(g, k:1=6)\nreturn y\n", true},
     /* sums that run in float, one behind another */
     {"x = Input 5x16\np = MatMul(x, w:16x16, b:16)\ns = Add(x, p)\nn = LayerNorm(s, g:16, h:16) {axis = 1}\n"
      "m = MatMul(n, v:16x16, c:16)\nt = Add(s, m)\ny = LayerNorm(t, i:16, j:16) {axis = 1}\nreturn y\n", true},
@@ -131,9 +135,10 @@ static const struct { const char *text; bool f32; } outs[] = {
     /* integers are needed */
     {CONV "y = Conv(p, v:2x8x1x1, c:2) {kernel_shape = array<i64: 1, 1>}\nreturn y\n", false},
     {CONV "y = Conv(p, v:2x8x1x1, c:2) {kernel_shape = array<i64: 1, 1>}\nreturn y p\n", false},
-    {CONV "y = GELU(p)\nreturn y\n", false},
+    {CONV "g = GELU(p)\ny = Conv(g, v:2x8x1x1, c:2) {kernel_shape = array<i64: 1, 1>}\nreturn y\n", false},
     {CONV "m = MaxPool(x) {kernel_shape = array<i64: 3, 3>}\ny = Concat(p, m) {axis = 1}\nreturn y\n", false},
-    {CONV "a, b = Split(p) {axis = 1, split_size = array<i64: 3, 5>}\ny = GELU(b)\nreturn a y\n", false},
+    {CONV "a, b = Split(p) {axis = 1, split_size = array<i64: 3, 5>}\ny = Conv(b, v:2x5x1x1, c:2) {kernel_shape = "
+     "array<i64: 1, 1>}\nreturn a y\n", false},
     {PRODUCT "s = Softmax(p) {axis = -1}\ny = MatMul(s, v:8x8, c:8)\nreturn y\n", false},
 };
 
