@@ -31,6 +31,7 @@ mica_status calibration_read_method(calibration_job *job, mica_error *err) {
     if (!(s->outlier_factor > 0.0 && s->outlier_factor <= 1e6)) {
         return mica_fail(err, "--outlier_factor %g: expected above 0, up to 1e6", s->outlier_factor);
     }
+    out->settings.kl_bins = (int)s->search->common.kl_bins;
     out->settings.mmse_range = s->mmse_range;
     out->settings.outlier_factor = s->outlier_factor;
     out->settings.pow2 = strcmp(s->scale, "pow2") == 0;

@@ -13,6 +13,7 @@ void calibration_search_given(const mica_option_table *table, calibration_search
                                         "--quantize_table"};
     settings->common.expected_given = mica_option_given(table, "--expected_cos");
     settings->common.cost_given = mica_option_given(table, "--max_cost");
+    settings->common.bins_given = mica_option_given(table, "--histogram_bin_num");
     settings->common.macs_given = mica_option_given(table, "--max_float_macs");
     settings->common.float_given = mica_option_given(table, "--fp_type");
     settings->measured = mica_option_given(table, "--inference_num")           ? "--inference_num"
@@ -125,15 +126,29 @@ mica_status calibration_read_search(calibration_job *job, mica_error *err) {
     const char **names = NULL;
     size_t n = 0;
     return s->common.methods == NULL ? MICA_OK
-                                     : search_methods("--quantize_method_list", s->common.methods, job->arena,
+                                     : search_methods("--quantize_method_list", s->common.methods, s->common.kl_bins, job->arena,
                                                       &methods, &names, &n, err);
+}
+
+mica_status calibration_check_bins(const calibration_job *job, mica_error *err) {
+    const search_settings *s = &job->settings->search->common;
+    mica_method *methods = NULL;
+    const char **names = NULL;
+    size_t n = 0;
+    const mica_method kl = *mica_method_find("kl");
+    if (s->methods == NULL) { /* search_threshold has kl in its own list */
+        return search_check_bins(s, job->thresholds ? &kl : &job->method, 1, err);
+    }
+    MICA_TRY(search_methods("--quantize_method_list", s->methods, s->kl_bins, job->arena, &methods, &names, &n, err));
+    return job->method.fn == kl.fn ? search_check_bins(s, &kl, 1, err) : search_check_bins(s, methods, n, err);
 }
 
 /* Tables of the listed methods; ranges of a recovered model are measured again. */
 static mica_status search_list(calibration_job *job, search_job *search, mica_error *err) {
     mica_method *methods = NULL;
     const char **names = NULL;
-    MICA_TRY(search_methods("--quantize_method_list", job->settings->search->common.methods, job->arena, &methods, &names,
+    MICA_TRY(search_methods("--quantize_method_list", job->settings->search->common.methods,
+                            job->settings->search->common.kl_bins, job->arena, &methods, &names,
                             &search->n_methods, err));
     mica_statistics fresh = {0};
     if (job->recovers) {

@@ -57,6 +57,8 @@ void calibration_search_given(const mica_option_table *table, calibration_search
 mica_status calibration_read_search(struct calibration_job *job, mica_error *err);
 /* The mode of 4 bits that --mix_mode mixes with INT8; false: it mixes with float. */
 bool calibration_mixes_narrow(const struct calibration_job *job, mica_mode *out_mode);
+/* --histogram_bin_num, when all methods are known. */
+mica_status calibration_check_bins(const struct calibration_job *job, mica_error *err);
 /* Searches with the table of the job, and explains what came out. */
 mica_status calibration_search(struct calibration_job *job, mica_error *err);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "passes/calibration/report.h"
 #include "passes/search/tune.h"
 #include "tools/calibration.h"
 #include "tools/search.h"
@@ -17,6 +18,7 @@ typedef struct candidate {
     size_t samples;
     mica_cali_table *table;
     mica_distance distance;
+    double predicted; /* dB, of the middle tensor */
     bool failed;
     char reason[128];
 } candidate;
@@ -112,14 +114,39 @@ static double loss_of(const calibration_job *job, const candidate *c) {
     return c->failed ? HUGE_VAL : loss;
 }
 
+static int compare_numbers(const void *a, const void *b) {
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* By the histograms, as for the table that is written. */
+static double middle_quality(const calibration_job *job, const mica_cali_table *table) {
+    const mica_statistics *statistics = &job->statistics;
+    mica_calibration_quality *q = mica_calibration_qualities(statistics, table, job->threads);
+    double *list = mica_alloc((statistics->count + 1) * sizeof *list);
+    size_t n = 0;
+    for (size_t i = 0; i < statistics->count; ++i) {
+        const double dB = job->settings->asymmetric ? q[i].asymmetric : q[i].symmetric;
+        list[n] = dB;
+        n += isfinite(dB) ? 1 : 0;
+    }
+    qsort(list, n, sizeof *list, compare_numbers);
+    const double middle = n > 0 ? list[n / 2] : 0.0;
+    mica_free(list);
+    mica_free(q);
+    return middle;
+}
+
 /* A combination that cannot be lowered or run is marked and passed over. */
-static void measure(search_session *session, candidate *c) {
+static void measure(const calibration_job *job, search_session *session, candidate *c) {
     mica_error error = {0};
+    c->predicted = middle_quality(job, c->table);
     if (mica_real_run(&session->real, c->table, session->fixed, &c->distance, &error) != MICA_OK) {
         snprintf(c->reason, sizeof c->reason, "%.120s", error.text);
         c->failed = true;
-    } else if (!isfinite(c->distance.nsr) || !isfinite(c->distance.cosine)) {
-        snprintf(c->reason, sizeof c->reason, "outputs are not finite");
+    } else if (c->distance.nsr * (double)session->job.samples >= MICA_NSR_MOST) {
+        snprintf(c->reason, sizeof c->reason, "outputs are not finite, or noise a thousand times the signal");
         c->failed = true;
     }
 }
@@ -177,14 +204,16 @@ static mica_status mix(calibration_job *job, const candidates *list, size_t n, c
 
 static void print_ranking(const calibration_job *job, const candidates *list, size_t best, mica_strbuf *log) {
     mica_strbuf_printf(log, "# search_threshold by %s on %lld samples\n", job->settings->benchmark,
-                       (long long)job->settings->search->common.inference_num);
-    mica_strbuf_printf(log, "%-18s %8s %10s %10s\n", "method", "samples", "cos", "SQNR, dB");
+                       (long long)job->settings->search->common.inference_num < (long long)mica_dataset_count(job->dataset)
+                           ? (long long)job->settings->search->common.inference_num
+                           : (long long)mica_dataset_count(job->dataset));
+    mica_strbuf_printf(log, "%-18s %8s %13s %10s %10s\n", "method", "samples", "predicted, dB", "cos", "SQNR, dB");
     for (size_t i = 0; i < list->len; ++i) {
         const candidate *c = &list->data[i];
         if (c->failed) {
-            mica_strbuf_printf(log, "%-18s %8zu failed: %s\n", c->name, c->samples, c->reason);
+            mica_strbuf_printf(log, "%-18s %8zu %13.2f failed: %s\n", c->name, c->samples, c->predicted, c->reason);
         } else {
-            mica_strbuf_printf(log, "%-18s %8zu %10.6f %10.2f%s\n", c->name, c->samples, c->distance.cosine,
+            mica_strbuf_printf(log, "%-18s %8zu %13.2f %10.6f %10.2f%s\n", c->name, c->samples, c->predicted, c->distance.cosine,
                                mica_nsr_to_db(c->distance.nsr), i == best ? "  best" : "");
         }
     }
@@ -227,7 +256,7 @@ mica_status calibration_search_threshold(calibration_job *job, mica_error *err) 
     const char **names = NULL;
     size_t n = 0;
     const char *text = s->search->common.methods != NULL ? s->search->common.methods : DEFAULTS;
-    MICA_TRY(search_methods("--quantize_method_list", text, job->arena, &methods, &names, &n, err));
+    MICA_TRY(search_methods("--quantize_method_list", text, s->search->common.kl_bins, job->arena, &methods, &names, &n, err));
     search_job search = {.settings = &s->search->common, .module = job->module, .dataset = job->dataset,
                          .processor = job->processor, .mlir = s->mlir, .base = job->table, .arena = job->arena,
                          .threads = job->threads, .asymmetric = s->asymmetric, .quiet = s->quiet,
@@ -240,7 +269,7 @@ mica_status calibration_search_threshold(calibration_job *job, mica_error *err) 
         add_candidates(job, &job->statistics, methods, names, n, &list);
     }
     for (size_t i = 0; i < list.len && status == MICA_OK; ++i) {
-        measure(&session, &list.data[i]);
+        measure(job, &session, &list.data[i]);
     }
     candidate mixed = {0};
     const bool mixes = n > 1 && status == MICA_OK;
@@ -248,7 +277,7 @@ mica_status calibration_search_threshold(calibration_job *job, mica_error *err) 
         status = mix(job, &list, n, &mixed, err);
     }
     if (mixes && status == MICA_OK) {
-        measure(&session, &mixed);
+        measure(job, &session, &mixed);
         mica_vec_push(&list, mixed);
     }
     search_session_close(&session);

@@ -18,6 +18,7 @@ static mica_status read_options(calibration_job *job, mica_error *err) {
     MICA_TRY(calibration_read_threshold(job, err));
     MICA_TRY(calibration_read_search(job, err));
     MICA_TRY(calibration_read_patterns(job, err));
+    MICA_TRY(calibration_check_bins(job, err));
     MICA_TRY(calibration_read_recovery(job, err));
     MICA_TRY(calibration_read_cache(job, err));
     MICA_TRY(tool_check_output(s->table, err));
@@ -128,7 +129,7 @@ int main(int argc, char **argv) {
          .help = "samples that bias correction learns from"},
         {.name = "--recover_mode", .kind = MICA_OPT_CHOICE, .choices = "INT8,W8A8,INT4,W4INT8,W4A8", .default_text = "INT8",
          .dest = &s.recover_mode, .help = "model_deploy --quantize that recovery is for"},
-        {.name = "--processor", .kind = MICA_OPT_STRING, .default_text = "bm1684x", .dest = &s.processor,
+        {.name = "--processor", .alias = "--chip", .kind = MICA_OPT_STRING, .default_text = "bm1684x", .dest = &s.processor,
          .help = "processor on which recovery and searches measure"},
         {.name = "--asymmetric", .kind = MICA_OPT_FLAG, .dest = &s.asymmetric,
          .help = "recovery and searches for model_deploy --asymmetric"},
@@ -147,7 +148,13 @@ int main(int argc, char **argv) {
          .help = "threads; 0: MICA_NUM_THREADS, else one per core; the table does not depend on it"},
         {.name = "--quiet", .kind = MICA_OPT_FLAG, .dest = &s.quiet, .help = "no progress line"},
     };
-    const tool_program self = {.name = program, .rows = rows, .count = sizeof rows / sizeof rows[0], .run = run,
+    static const mica_option_refusal refusals[] = {
+        SEARCH_REFUSALS,
+        {"--kurtosis_analysis", "--explain prints the kurtosis of every tensor, --per_channel_activation that of channels"},
+        {"--min_layer_cos", "--bc corrects every layer, and all of it is undone when the outputs do not gain"},
+    };
+    const tool_program self = {.refusals = refusals, .n_refusals = sizeof refusals / sizeof refusals[0],
+                               .name = program, .rows = rows, .count = sizeof rows / sizeof rows[0], .run = run,
                                .settings = &s, .unreached = &search.unreached,
                                .summary = "Runs samples through a top module and writes the range of every tensor."};
     return tool_main(&self, argc, argv);

@@ -43,7 +43,9 @@ static mica_status search(settings *s, mica_module *module, const mica_processor
     search_job job = {.settings = &s->search, .module = module, .processor = processor, .mlir = s->mlir,
                       .arena = mica_context_arena(module->context), .threads = tool_threads(s->threads),
                       .asymmetric = s->asymmetric, .quiet = s->quiet, .by_loss = true, .unreached = &s->unreached};
-    MICA_TRY(search_methods("--quantize_method_list", s->search.methods, job.arena, &methods, &names, &job.n_methods, err));
+    MICA_TRY(search_methods("--quantize_method_list", s->search.methods, s->search.kl_bins, job.arena, &methods, &names,
+                            &job.n_methods, err));
+    MICA_TRY(search_check_bins(&s->search, methods, job.n_methods, err));
     job.methods = names;
     mica_cali_table *base = mica_cali_table_read(s->table, err);
     if (base == NULL) {
@@ -60,7 +62,7 @@ static mica_status search(settings *s, mica_module *module, const mica_processor
 
 static mica_status run(void *given, const mica_option_table *options, mica_context *context, mica_error *err) {
     settings *s = given;
-    (void)options;
+    s->search.bins_given = mica_option_given(options, "--histogram_bin_num");
     if ((s->dataset != NULL) == (s->data_list != NULL)) {
         return mica_fail(err, "give exactly one of --dataset and --data_list");
     }
@@ -105,7 +107,10 @@ int main(int argc, char **argv) {
          .help = "threads; 0: MICA_NUM_THREADS, else one per core; results do not depend on it"},
         {.name = "--quiet", .kind = MICA_OPT_FLAG, .dest = &s.quiet, .help = "no progress lines"},
     };
-    const tool_program self = {.name = program, .rows = rows, .count = sizeof rows / sizeof rows[0], .run = run,
+    static const char tuned[] = "thresholds compete by --quantize_method_list; run_calibration --tune_num tunes the table before";
+    static const mica_option_refusal refusals[] = {SEARCH_REFUSALS, {"--tune_num", tuned}, {"--tune_list", tuned}};
+    const tool_program self = {.refusals = refusals, .n_refusals = sizeof refusals / sizeof refusals[0],
+                               .name = program, .rows = rows, .count = sizeof rows / sizeof rows[0], .run = run,
                                .settings = &s, .unreached = &s.unreached,
                                .summary = "Finds the layers that lose most in INT8 and keeps them in float."};
     return tool_main(&self, argc, argv);

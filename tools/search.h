@@ -10,8 +10,9 @@
 typedef struct search_settings {
     const char *qtable, *fp_type, *compare_layers, *post_process, *methods, *pre_qtable, *pareto;
     double expected_cos, post_seconds, max_cost, max_float_macs;
+    bool bins_given;
     bool expected_given, cost_given, macs_given, float_given; /* the option is on the command line */
-    int64_t inference_num, max_float_layers;
+    int64_t inference_num, max_float_layers, kl_bins;
     bool transformer, cluster, fast;
 } search_settings;
 
@@ -31,8 +32,15 @@ typedef struct search_settings {
      .help = "time limit of one call of that program"},                                                              \
     {.name = "--global_compare_layers", .kind = MICA_OPT_STRING, .metavar = "NAMES", .dest = &(s).compare_layers,     \
      .help = "tensors to compare instead of the outputs: a,b or a:0.3,b:0.7 with weights that sum to 1"},            \
+    {.name = "--histogram_bin_num", .kind = MICA_OPT_INT, .default_text = "2048", .dest = &(s).kl_bins,               \
+     .help = "most bins of the magnitudes that the method kl looks at, from 256; histograms have up to 1920"},       \
     {.name = "--pre_qtable", .kind = MICA_OPT_STRING, .metavar = "FILE", .dest = &(s).pre_qtable,                     \
      .help = "quantize table whose rows are kept and not searched; recovery is for a model with these rows"}
+
+/* Options of TPU-MLIR that run_calibration and run_sensitive_layer do not have, and why. */
+#define SEARCH_REFUSALS                                                                                                \
+    {"--debug_cmd", "what its keys do has options of its own: --cali_method, --settings, --import_scales, --tune_num"}, \
+    {"--debug_log", "there is one level of messages; --quiet leaves out the progress"}
 
 /* One search on a model. */
 typedef struct search_job {
@@ -55,8 +63,10 @@ typedef struct search_job {
 /* Checks the options before any work; *out_float: mode of float layers. */
 mica_status search_check(const search_settings *s, const mica_processor *processor, mica_mode *out_float,
                          mica_error *err);
-/* The methods of a comma-separated list, as --cali_method names them; *out_names as printed. */
-mica_status search_methods(const char *option, const char *list, mica_arena *arena, mica_method **out_methods,
+/* --histogram_bin_num. */
+mica_status search_check_bins(const search_settings *s, const mica_method *methods, size_t n, mica_error *err);
+/* The methods of a comma-separated list, as --cali_method names them, with `bins` for kl; *out_names as printed. */
+mica_status search_methods(const char *option, const char *list, int64_t bins, mica_arena *arena, mica_method **out_methods,
                            const char ***out_names, size_t *out_count, mica_error *err);
 
 /* Everything that measurements need. */

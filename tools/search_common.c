@@ -45,7 +45,18 @@ mica_status search_check(const search_settings *s, const mica_processor *process
     return s->qtable != NULL ? tool_check_output(s->qtable, err) : MICA_OK;
 }
 
-mica_status search_methods(const char *option, const char *list, mica_arena *arena, mica_method **out_methods,
+mica_status search_check_bins(const search_settings *s, const mica_method *methods, size_t n, mica_error *err) {
+    bool used = false;
+    for (size_t i = 0; i < n; ++i) {
+        used = used || methods[i].fn == mica_method_kl;
+    }
+    if (s->kl_bins < 256 || s->kl_bins > 65536) {
+        return mica_fail(err, "--histogram_bin_num %lld: expected 256 to 65536", (long long)s->kl_bins);
+    }
+    return used || !s->bins_given ? MICA_OK : mica_fail(err, "--histogram_bin_num has no effect without the method kl");
+}
+
+mica_status search_methods(const char *option, const char *list, int64_t bins, mica_arena *arena, mica_method **out_methods,
                            const char ***out_names, size_t *out_count, mica_error *err) {
     size_t n = 0;
     char **texts = mica_split(arena, list, ',', &n);
@@ -72,6 +83,7 @@ mica_status search_methods(const char *option, const char *list, mica_arena *are
             }
         }
         names[i] = texts[i];
+        methods[i].settings.kl_bins = (int)bins;
     }
     *out_methods = methods;
     *out_names = names;

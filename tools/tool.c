@@ -208,7 +208,8 @@ mica_status tool_parse_tolerance(const char *text, mrt_tolerance *out, mica_erro
 int tool_main(const tool_program *program, int argc, char **argv) {
     mica_arena *arena = mica_arena_create();
     const mica_option_table table = {.program = program->name, .version = MICA_VERSION, .rows = program->rows,
-                                     .count = program->count, .arena = arena, .summary = program->summary};
+                                     .count = program->count, .arena = arena, .summary = program->summary,
+                                     .refusals = program->refusals, .n_refusals = program->n_refusals};
     int code = TOOL_OK;
     if (tool_options(&table, argc, argv, &code)) {
         mica_error err = {0};

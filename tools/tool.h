@@ -51,6 +51,8 @@ typedef struct tool_program {
     size_t count;
     tool_run_fn *run;
     void *settings;
+    const mica_option_refusal *refusals; /* or NULL */
+    size_t n_refusals;
     const bool *unreached; /* run sets it when it fails only because a search missed its target; or NULL */
 } tool_program;
 

@@ -83,6 +83,13 @@ static mica_status fail_unknown(const parser *p, const char *arg, size_t len) {
         mica_vec_push(&list, p->names.data[i].name);
     }
     char *name = mica_arena_strndup(p->scratch, arg, len);
+    for (size_t i = 0; i < p->table->n_refusals; i++) {
+        const mica_option_refusal *refusal = &p->table->refusals[i];
+        if (strcmp(refusal->name, name) == 0) {
+            mica_vec_free(&list);
+            return mica_fail(p->err, "there is no option '%s': %s", name, refusal->reason);
+        }
+    }
     const char *near = mica_nearest(name, list.data, list.len);
     mica_vec_free(&list);
     if (near != NULL) {

@@ -51,6 +51,11 @@ typedef struct mica_option {
     bool given;               /* set by mica_options_parse */
 } mica_option;
 
+/* An option that users of other programs look for, and why it is not here; not shown in the help. */
+typedef struct mica_option_refusal {
+    const char *name, *reason;
+} mica_option_refusal;
+
 typedef struct mica_option_table {
     const char *program; /* name in the usage line */
     const char *version; /* for --version */
@@ -59,6 +64,8 @@ typedef struct mica_option_table {
     size_t count;
     mica_arena *arena; /* holds joined lists; must outlive the destinations */
     FILE *out;         /* where help goes; NULL: stdout */
+    const mica_option_refusal *refusals; /* or NULL */
+    size_t n_refusals;
 } mica_option_table;
 
 typedef enum {

@@ -34,11 +34,23 @@ static double divergence(const uint64_t *bins, int cut, int levels, double insid
 /* The divergence alone rewards clipping of sharply peaked distributions without bound: with one bin per
  * level, Q equals P but for the tail. Therefore at least KL_KEEP of the values stay inside, and an
  * unsigned tensor is judged by the 256 levels that it really has. */
+/* Adds up `group` bins each; returns how many there are then. */
+static int join(uint64_t *bins, int n, int group) {
+    for (int i = 0; i < n && group > 1; ++i) {
+        const uint64_t count = bins[i];
+        bins[i] = 0;
+        bins[i / group] += count;
+    }
+    return (n - 1) / group + 1;
+}
+
 mica_range mica_method_kl(const mica_histogram *h, const mica_method_settings *settings) {
     const double KL_KEEP = 0.9999;
     enum { STEP = 8 };
     uint64_t bins[BINS];
-    const int used = mica_histogram_magnitudes(h, true, bins);
+    const int all_used = mica_histogram_magnitudes(h, true, bins);
+    const int group = settings->kl_bins > 0 && settings->kl_bins < all_used ? (all_used - 1) / settings->kl_bins + 1 : 1;
+    const int used = join(bins, all_used, group);
     const int levels = h->is_signed ? 1 << (settings->bits - 1) : 1 << settings->bits;
     if (used <= levels) {
         return mica_method_max(h, settings);
@@ -64,5 +76,5 @@ mica_range mica_method_kl(const mica_histogram *h, const mica_method_settings *s
             best = cut;
         }
     }
-    return mica_range_of(h, best * mica_histogram_width(h));
+    return mica_range_of(h, best * group * mica_histogram_width(h));
 }

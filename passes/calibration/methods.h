@@ -16,6 +16,7 @@ typedef struct mica_range {
 typedef struct mica_method_settings {
     double percentile;     /* 99.99: percent of the values that stay inside */
     bool one_sided;        /* percentile of the magnitudes */
+    int kl_bins;           /* 0: all; most bins of the magnitudes that kl looks at */
     double mmse_range;     /* 0.001: largest share of the values that mmse clips */
     double outlier_factor; /* 1: weight of clipping in the error that mmse minimizes */
     bool pow2;             /* thresholds that make steps powers of two */

@@ -103,7 +103,6 @@ void mica_compare_free(mica_compare *compare) {
 }
 
 mica_distance mica_compare_vectors(const mica_compare *compare, const float *want, const float *got) {
-    const double most = 1e6; /* noise that cannot be told: not finite, or without a signal */
     mica_distance d = {0};
     for (size_t p = 0; p < compare->count; ++p) {
         const mica_compare_point *point = &compare->points[p];
@@ -123,7 +122,7 @@ mica_distance mica_compare_vectors(const mica_compare *compare, const float *wan
         }
         const double nsr = noise <= 1e-30 ? 0.0 : noise / fmax(signal, 1e-30);
         const double cosine = noise <= 1e-30 ? 1.0 : dot / fmax(sqrt(signal) * sqrt(other), 1e-30);
-        d.nsr += point->weight * (nsr < most ? nsr : most);
+        d.nsr += point->weight * (nsr < MICA_NSR_MOST ? nsr : MICA_NSR_MOST);
         d.cosine += point->weight * (isfinite(cosine) ? cosine : 0.0);
     }
     return d;

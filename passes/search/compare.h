@@ -18,6 +18,9 @@ typedef struct mica_compare {
     int64_t total; /* values of all points */
 } mica_compare;
 
+/* Noise that cannot be told: values that are not finite, or no signal. */
+#define MICA_NSR_MOST 1e6
+
 /* Two vectors of all points, or their means over samples. */
 typedef struct mica_distance {
     double nsr;    /* noise power over signal power, weighted over points */

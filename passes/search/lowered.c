@@ -19,6 +19,12 @@ static mica_status lower(mica_lowered *l, const mica_lowered_options *options, m
                : mica_fail(err, "the model cannot be lowered (see the messages above)");
 }
 
+/* Name of the tensor whose size is only known when it runs. */
+static const char *first_symbol(const mrt_plan *plan) {
+    const char *name = plan->tensors[plan->symbols[0].tensor].info.name;
+    return name != NULL ? name : "";
+}
+
 static mica_status open_plan(mica_lowered *l, const mica_lowered_options *options, mica_error *err) {
     mica_module *run = l->tpu != NULL ? l->tpu : l->top;
     const mica_plan_options how = {.keep_all = options->keep_all};
@@ -28,7 +34,8 @@ static mica_status open_plan(mica_lowered *l, const mica_lowered_options *option
     }
     return l->plan->n_symbols == 0
                ? MICA_OK
-               : mica_fail(err, "the model has sizes that depend on data; a search needs fixed ones");
+               : mica_fail(err, "the model has sizes that depend on data, as after '%s'; a search needs fixed ones: cut the model before it with "
+                               "model_transform --output_names", first_symbol(l->plan));
 }
 
 mica_lowered *mica_lowered_open(mica_module *module, const mica_lowered_options *options, mica_error *err) {

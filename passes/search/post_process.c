@@ -53,11 +53,27 @@ static mica_status wait_for(const mica_post_process *post, pid_t pid, mica_error
                                                WEXITSTATUS(state));
 }
 
+/* The program with its arguments; when that has written nothing and it defines PostProcess, as programs for TPU-MLIR do,
+ * this function is called for each sample. */
+static const char RUN_PYTHON[] =
+    "import os, runpy, sys\n"
+    "del sys.argv[0]\n"
+    "sys.path.insert(0, os.path.dirname(os.path.abspath(sys.argv[0])))\n"
+    "names = runpy.run_path(sys.argv[0], run_name='__main__')\n"
+    "if 'PostProcess' in names and not os.path.exists(sys.argv[2]):\n"
+    "    import numpy as np\n"
+    "    given = np.load(sys.argv[1])\n"
+    "    count = len(given[given.files[0]])\n"
+    "    results = [names['PostProcess']({k: given[k][i] for k in given.files}) for i in range(count)]\n"
+    "    lists = [r if isinstance(r, dict) else dict(zip(map(str, range(len(r))), r)) if isinstance(r, (list, tuple))\n"
+    "             else {'0': r} for r in results]\n"
+    "    np.savez(sys.argv[2], **{k: np.stack([np.asarray(d[k], np.float32) for d in lists]) for k in lists[0]})\n";
+
 static mica_status run_program(const mica_post_process *post, const char *in, const char *out, mica_error *err) {
     const bool python = mica_ends_with(post->program, ".py");
-    char *arguments[] = {(char *)(uintptr_t)"python3", (char *)(uintptr_t)post->program, (char *)(uintptr_t)in,
-                         (char *)(uintptr_t)out, NULL};
-    char **argv = python ? arguments : arguments + 1;
+    char *arguments[] = {(char *)(uintptr_t)"python3", (char *)(uintptr_t)"-c", (char *)(uintptr_t)RUN_PYTHON,
+                         (char *)(uintptr_t)post->program, (char *)(uintptr_t)in, (char *)(uintptr_t)out, NULL};
+    char **argv = python ? arguments : arguments + 3;
     posix_spawnattr_t attributes;
     posix_spawnattr_init(&attributes);
     posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
