@@ -216,6 +216,33 @@ START_TEST(kl_of_few_bins) {
 END_TEST
 
 /* Tensors that are always 0, or were never seen, get a usable range. */
+/* Fewer bins: thresholds end at joined ones, and are those of a histogram with wider bins. */
+START_TEST(kl_of_joined_bins) {
+    enum { N = 20000 };
+    float *x = samples(REF_LAPLACE, 1.0f, 3, N);
+    mica_histogram *h = malloc(sizeof *h);
+    mica_histogram_init(h);
+    mica_histogram_scratch *scratch = mica_histogram_scratch_create();
+    mica_histogram_add(h, x, N, scratch, NULL);
+    mica_method kl = *mica_method_find("kl");
+    const double all = mica_method_run(&kl, h).threshold;
+    kl.settings.kl_bins = 65536;
+    ck_assert_double_eq(mica_method_run(&kl, h).threshold, all);
+    uint64_t bins[MICA_HISTOGRAM_BINS];
+    const int used = mica_histogram_magnitudes(h, true, bins);
+    kl.settings.kl_bins = (used + 2) / 3;
+    const double joined = mica_method_run(&kl, h).threshold;
+    ck_assert_int_gt(used, 300);
+    const double wide = 3.0 * mica_histogram_width(h);
+    const double end = fmin(ceil(joined / wide - 1e-6) * wide, fmax(-(double)h->min, (double)h->max));
+    ck_assert_double_eq_tol(joined, end, 1e-6 * end);
+    ck_assert_double_eq_tol(joined, all, 0.2 * all);
+    mica_histogram_scratch_destroy(scratch);
+    free(h);
+    free(x);
+}
+END_TEST
+
 START_TEST(dead_tensors) {
     size_t n = 0;
     const char *const *names = mica_method_names(&n);
@@ -254,6 +281,7 @@ int main(void) {
     tcase_add_test(tcase, percentile_follows_sorting);
     tcase_add_test(tcase, kl_clips_outliers_only);
     tcase_add_test(tcase, kl_of_few_bins);
+    tcase_add_test(tcase, kl_of_joined_bins);
     tcase_add_test(tcase, dead_tensors);
     tcase_add_test(tcase, names);
     suite_add_tcase(suite, tcase);
