@@ -54,13 +54,15 @@ END_TEST
 
 /* --- lowering ------------------------------------------------------------------------------------- */
 
+#define GROUPS                                                                                                         \
+    "x = Input 2x4x6x6\nr = Relu(x)\ny = Conv(r, w:6x2x3x3, _) {kernel_shape = array<i64: 3, 3>, group = 2, "          \
+    "pads = array<i64: 1, 1, 1, 1>, strides = array<i64: 2, 2>, do_relu = true}\nreturn y\n"
 static const char *const models[] = {
     "x = Input 5x32\ny = MatMul(x, w:32x7, b:7)\nreturn y\n",
     "x = Input 3x33\ny = MatMul(x, w:7x33, _) {right_transpose = true}\nreturn y\n",
     "x = Input 4x40\nr = Relu(x)\ny = MatMul(r, w:40x9, b:9) {do_relu = true}\nreturn y\n",
     "x = Input 1x3x7x6\ny = Conv(x, w:5x3x3x3, b:5) {kernel_shape = array<i64: 3, 3>}\nreturn y\n",
-    "x = Input 2x4x6x6\nr = Relu(x)\ny = Conv(r, w:6x2x3x3, _) {kernel_shape = array<i64: 3, 3>, group = 2, "
-    "pads = array<i64: 1, 1, 1, 1>, strides = array<i64: 2, 2>, do_relu = true}\nreturn y\n",
+    GROUPS,
     "x = Input 1x40x5x5\ny = Conv(x, w:33x40x1x1, b:33) {kernel_shape = array<i64: 1, 1>}\nreturn y\n",
 };
 enum { WAYS = 8 }; /* mode, asymmetric, threshold */
