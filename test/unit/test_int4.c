@@ -266,6 +266,28 @@ START_TEST(packed_bytes_are_not_shared) {
 }
 END_TEST
 
+/* A plan proves what packing relies on. */
+START_TEST(plans) {
+    static const struct { mrt_dtype dtype; int32_t bits; int8_t value; const char *error; } all[] = {
+        {MRT_I8, 4, -8, NULL}, {MRT_U8, 4, 15, NULL},
+        {MRT_I8, 4, 8, "constant 'c' holds a value beyond 4 bits at 2"},
+        {MRT_I8, 4, -9, "constant 'c' holds a value beyond 4 bits at 2"},
+        {MRT_U8, 4, 16, "constant 'c' holds a value beyond 4 bits at 2"},
+        {MRT_U8, 4, -1, "constant 'c' holds a value beyond 4 bits at 2"},
+        {MRT_I8, 3, 0, "tensor 'c' cannot have values of 3 bits"}, {MRT_BOOL, 4, 0, "tensor 'c' cannot have values of 4 bits"}};
+    for (size_t i = 0; i < MICA_COUNT(all); i++) {
+        int8_t values[3] = {0, 1, all[i].value};
+        mrt_error error = {0};
+        mrt_plan *plan = mrt_plan_create();
+        const mrt_tensor t = {.name = "c", .dtype = all[i].dtype, .shape = {1, {3}}, .bits = all[i].bits, .data = values};
+        mrt_plan_add_tensor(plan, &t, MRT_CONST);
+        ck_assert_int_eq(mrt_plan_finalize(plan, false, &error) == MRT_OK, all[i].error == NULL);
+        ck_assert_str_eq(error.text, all[i].error != NULL ? all[i].error : "");
+        mrt_plan_destroy(plan);
+    }
+}
+END_TEST
+
 /* What stays in 8 bits, and what says so. */
 START_TEST(others) {
     graph g;
@@ -349,6 +371,7 @@ int main(void) {
     tcase_add_loop_test(tcase, products, 0, WAYS * MICA_COUNT(models));
     tcase_add_loop_test(tcase, carriers, 0, WAYS * MICA_COUNT(models));
     tcase_add_test(tcase, packed_bytes_are_not_shared);
+    tcase_add_test(tcase, plans);
     tcase_add_test(tcase, others);
     tcase_add_test(tcase, real_results);
     tcase_add_test(tcase, refused);
