@@ -183,6 +183,17 @@ static double heavy_tail(const reason_input *in, mica_explain_row *row) {
     return 1.0;
 }
 
+/* Eight bits have a sixteenth of the steps' width, so next to nothing would be left. */
+static double four_bits(const reason_input *in, mica_explain_row *row) {
+    (void)in;
+    if (!mica_mode_is_narrow(row->mode)) {
+        return 0.0;
+    }
+    snprintf(row->why, sizeof row->why, "weights%s of 4 bits", row->mode == MICA_MODE_INT4 ? " and input" : "");
+    snprintf(row->help, sizeof row->help, "--finetune_level 1 with --pre_qtable, or INT8 in --quantize_table");
+    return 1.0;
+}
+
 /* Whatever holds for none of the above. */
 static double plain_rounding(const reason_input *in, mica_explain_row *row) {
     const bool own = in->local > 0.0 && in->local < 0.5 * pow(10.0, -row->real_db / 10.0);
@@ -191,7 +202,7 @@ static double plain_rounding(const reason_input *in, mica_explain_row *row) {
     return 1.0;
 }
 
-static reason_fn *const REASONS[] = {shared_range, clipped_tail, weight_rounding, outlier_channel, tiny_channel,
+static reason_fn *const REASONS[] = {four_bits, shared_range, clipped_tail, weight_rounding, outlier_channel, tiny_channel,
                                      heavy_tail, plain_rounding};
 
 static void explain_op(const work *w, size_t k, mica_explain_row *row) {
