@@ -65,8 +65,8 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err) {
                                             .asymmetric = s->asymmetric, .pow2 = job->method.settings.pow2, .threads = job->threads,
                                             .quiet = s->quiet};
     (void)mica_mode_find(s->recover_mode, &job->recovery.mode);
-    if (s->finetune_level < 0 || s->finetune_level > 2) {
-        return mica_fail(err, "--finetune_level %lld: expected 0 (off), 1 (layers by themselves) or 2 (layers behind what is quantized)",
+    if (s->finetune_level < 0 || s->finetune_level > 3) {
+        return mica_fail(err, "--finetune_level %lld: expected 0 (off), 1 (layers by themselves), 2 (layers behind what is quantized) or 3 (blocks)",
                          (long long)s->finetune_level);
     }
     job->recovers = wanted_steps(s, &job->recovery);
@@ -98,6 +98,9 @@ static void print_recovery(const mica_recovery_report *report, size_t ranges) {
         const mica_recovery_row *row = &report->rows[i];
         printf("  %-20s %4zu ops  %6.2f -> %6.2f dB  %s (%.1f s)\n", row->name, row->changed, row->before,
                row->after, row->kept ? "kept" : row->changed > 0 ? "undone" : "nothing to do", row->seconds);
+        if (row->note[0] != '\0') {
+            printf("  %-20s %s\n", "", row->note);
+        }
         if (row->kept && row->measured + row->taken > 0) {
             printf("  %-20s %zu of %zu ranges measured again and %zu given ones taken along: their channels were scaled\n",
                    "", row->measured, ranges, row->taken);

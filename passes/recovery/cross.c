@@ -167,7 +167,7 @@ static void prepare(gather *g, const mica_prefix *p, const mica_value *input) {
 mica_status mica_cross_gather(mica_prefix *p, size_t place, const mica_layer *layer, mica_cross *fit,
                               mica_cross *check, mica_error *err) {
     const mica_value *input = mica_op_operand(p->ops[place], 0);
-    mica_view *view = mica_view_open(p, place, input, err);
+    mica_view *view = mica_view_open(p, place, input, MICA_WANT | MICA_GOT, err);
     if (view == NULL) {
         return MICA_FAIL;
     }

@@ -74,6 +74,7 @@ typedef struct mica_recovery_job {
     mica_module *reference; /* the function that the model had at first, in the shape of the module */
     mica_module *layerwise; /* the module before its weights were rounded: what each layer should do */
     mica_moves *moves; /* steps that move ranges put here what they scaled */
+    char *note; /* MICA_RECOVERY_NOTE bytes for the row of the step; or NULL */
     mica_layers *layers; /* of the module given to the step; with moments when asked for */
 } mica_recovery_job;
 

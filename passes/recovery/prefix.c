@@ -351,14 +351,15 @@ mica_status mica_prefix_advance(mica_prefix *p, size_t to, mica_error *err) {
 struct mica_view {
     mica_prefix *p;
     way way;
+    int sides;
     mica_live wanted;
     size_t first, count;
     uint8_t *values; /* [MICA_PREFIX_BATCH][2] of wanted.bytes */
 };
 
-mica_view *mica_view_open(mica_prefix *p, size_t to, const mica_value *value, mica_error *err) {
+mica_view *mica_view_open(mica_prefix *p, size_t to, const mica_value *value, int sides, mica_error *err) {
     mica_view *v = mica_alloc(sizeof *v);
-    *v = (mica_view){.p = p, .wanted = {value, bytes_of(value), 0}};
+    *v = (mica_view){.p = p, .sides = sides, .wanted = {value, bytes_of(value), 0}};
     if (way_open(&v->way, p, to, &v->wanted, 1, err) != MICA_OK) {
         mica_view_close(v);
         return NULL;
@@ -379,8 +380,10 @@ static void load_lane(void *context, int64_t lane) {
     mica_view *v = context;
     for (size_t i = (size_t)lane; i < v->count; i += (size_t)v->p->lanes) {
         for (int side = 0; side < 2; ++side) {
-            way_run(&v->way, side, (int)lane, v->first + i, &v->wanted, 1,
-                    v->values + (2 * i + (size_t)side) * v->wanted.bytes);
+            if ((v->sides >> side & 1) != 0) {
+                way_run(&v->way, side, (int)lane, v->first + i, &v->wanted, 1,
+                        v->values + (2 * i + (size_t)side) * v->wanted.bytes);
+            }
         }
     }
 }

@@ -52,7 +52,9 @@ mrt_tensor mica_prefix_type(const mica_prefix *p, const mica_value *value);
 
 /* One f32 value at a place, of a few samples at a time. */
 typedef struct mica_view mica_view;
-mica_view *mica_view_open(mica_prefix *p, size_t to, const mica_value *value, mica_error *err);
+/* sides: MICA_WANT, MICA_GOT or both; the other one is not computed. */
+enum { MICA_WANT = 1, MICA_GOT = 2 };
+mica_view *mica_view_open(mica_prefix *p, size_t to, const mica_value *value, int sides, mica_error *err);
 void mica_view_close(mica_view *view);
 /* want[i], got[i]: sample first + i in the float and in the quantized model, valid until the next call. */
 void mica_view_load(mica_view *view, size_t first, size_t count, const float **want, const float **got);

@@ -4,6 +4,7 @@
 
 #include "dialects/top/top.h"
 #include "passes/recovery/cross.h"
+#include "passes/recovery/log.h"
 #include "utils/arena.h"
 #include "utils/progress.h"
 
@@ -55,7 +56,12 @@ mica_status mica_step_prefix(mica_module *module, const mica_recovery_job *job, 
     for (size_t i = 0; i < from.count && status == MICA_OK; ++i) {
         mica_layer *l = same_layer(job->layers, from.list[i].op);
         if (l != NULL && mica_layer_is_own(l) && mica_layer_is_own(&from.list[i])) {
-            status = one_layer(&p, l, &from.list[i], from.list[i].op->order, err);
+            const char *name = mica_value_name(&l->op->results[0]);
+            uint64_t number = 0;
+            if (!mica_log_replay(job->options->log, module, "prefix_rounding", name, l->op, &number)) {
+                status = one_layer(&p, l, &from.list[i], from.list[i].op->order, err);
+                status = status == MICA_OK ? mica_log_add(job->options->log, "prefix_rounding", name, l->op, 0, err) : status;
+            }
             *changed += 1;
         }
         mica_progress_step(&progress, 1);

@@ -93,7 +93,7 @@ typedef struct trial {
     mica_ranges ranges; /* table NULL: as before */
 } trial;
 
-static mica_status apply(const state *s, const step_row *step, trial *t, size_t *changed, mica_error *err) {
+static mica_status apply(const state *s, const step_row *step, trial *t, mica_recovery_row *row, mica_error *err) {
     mica_layers layers = {0};
     mica_layers_find(t->copy, &layers);
     mica_status status = MICA_OK;
@@ -103,9 +103,10 @@ static mica_status apply(const state *s, const step_row *step, trial *t, size_t 
     }
     const mica_recovery_job job = {.options = s->options, .dataset = s->dataset, .table = *s->table,
                                    .trained = s->trained, .layers = &layers, .reference = s->reference,
-                                   .layerwise = s->layerwise, .statistics = s->statistics, .moves = &t->moves};
+                                   .layerwise = s->layerwise, .statistics = s->statistics, .moves = &t->moves,
+                                   .note = row->note};
     if (status == MICA_OK) {
-        status = step->fn(t->copy, &job, changed, err);
+        status = step->fn(t->copy, &job, &row->changed, err);
     }
     mica_layers_free(&layers);
     if (status == MICA_OK && t->moves.len > 0) {
@@ -146,7 +147,7 @@ static mica_status run_step(state *s, const step_row *step, mica_recovery_row *r
     const double start = mica_seconds();
     trial t = {.copy = mica_module_clone(s->module)};
     *row = (mica_recovery_row){.name = step->name, .before = s->db, .after = s->db};
-    mica_status status = apply(s, step, &t, &row->changed, err);
+    mica_status status = apply(s, step, &t, row, err);
     if (status == MICA_OK && row->changed > 0) {
         status = quality(s->want, t.copy, t.ranges.table != NULL ? t.ranges.table : *s->table, s->dataset, s->options,
                          s->trained, &row->after, err);

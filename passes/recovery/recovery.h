@@ -28,9 +28,12 @@ typedef struct mica_recovery_options {
     bool wanted[8]; /* per row of recovery.def */
     mica_bias_mode bias_mode;
     size_t bias_samples; /* that bias correction learns from, at most; 0: all that steps may learn from */
+    struct mica_recovery_log *log; /* of an earlier call that was interrupted, and of this one; or NULL */
     int threads;
     bool quiet;
 } mica_recovery_options;
+
+enum { MICA_RECOVERY_NOTE = 192 };
 
 /* What became of one step. */
 typedef struct mica_recovery_row {
@@ -40,6 +43,7 @@ typedef struct mica_recovery_row {
     size_t changed;       /* ops whose constants differ */
     size_t measured, taken; /* ranges made again, and given ones taken along, because their channels were scaled */
     bool kept;
+    char note[MICA_RECOVERY_NOTE]; /* what else there is to say; may be empty */
 } mica_recovery_row;
 
 typedef struct mica_recovery_report {

@@ -11,6 +11,7 @@
 
 #include "dialects/top/top.h"
 #include "passes/recovery/lattice.h"
+#include "passes/recovery/log.h"
 #include "runtime/mrt_quant.h"
 #include "utils/arena.h"
 #include "utils/progress.h"
@@ -157,22 +158,33 @@ void mica_round_layer(mica_module *module, const mica_recovery_job *job, const m
     mica_free(work.bias);
 }
 
+static mica_status round_or_replay(mica_module *module, const mica_recovery_job *job, const mica_layer *l, mrt_pool *pool,
+                                   mica_error *err) {
+    const char *name = mica_value_name(&l->op->results[0]);
+    uint64_t number = 0;
+    if (mica_log_replay(job->options->log, module, "weight_rounding", name, l->op, &number)) {
+        return MICA_OK;
+    }
+    mica_round_layer(module, job, l, pool);
+    return mica_log_add(job->options->log, "weight_rounding", name, l->op, 0, err);
+}
+
 mica_status mica_step_round(mica_module *module, const mica_recovery_job *job, size_t *changed,
                             mica_error *err) {
-    (void)err;
+    mica_status status = MICA_OK;
     mrt_pool *pool = mrt_pool_create(job->options->threads);
     mica_progress progress;
     mica_progress_begin(&progress, "rounding", "layers", (int64_t)job->layers->count);
     progress.quiet = progress.quiet || job->options->quiet;
-    for (size_t i = 0; i < job->layers->count; ++i) {
+    for (size_t i = 0; i < job->layers->count && status == MICA_OK; ++i) {
         const mica_layer *l = &job->layers->list[i];
         if (l->count > 0 && mica_layer_is_own(l)) {
-            mica_round_layer(module, job, l, pool);
+            status = round_or_replay(module, job, l, pool, err);
             *changed += 1;
         }
         mica_progress_step(&progress, 1);
     }
     mica_progress_end(&progress);
     mrt_pool_destroy(pool);
-    return MICA_OK;
+    return status;
 }

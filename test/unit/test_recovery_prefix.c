@@ -139,7 +139,7 @@ START_TEST(parts_are_the_whole) {
             ck_assert_uint_eq(p.at, at);
             ck_assert_uint_eq(p.n_live, at == 2 ? 2 : 1);
         }
-        mica_view *view = mica_view_open(&p, p.n_ops, &p.ops[3]->results[0], &err);
+        mica_view *view = mica_view_open(&p, p.n_ops, &p.ops[3]->results[0], MICA_WANT | MICA_GOT, &err);
         ck_assert_msg(view != NULL, "%s", err.text);
         const float *want[3];
         const float *got[3];
@@ -172,7 +172,7 @@ START_TEST(moments) {
     ck_assert_msg(mica_cross_gather(&p, 1, layer, &fit, &check, &err) == MICA_OK, "%s", err.text);
     ck_assert_int_eq(fit.count, 8 * 36);
     ck_assert_int_eq(check.count, 4 * 36); /* the second four samples */
-    mica_view *view = mica_view_open(&p, 1, &p.ops[0]->results[0], &err);
+    mica_view *view = mica_view_open(&p, 1, &p.ops[0]->results[0], MICA_WANT | MICA_GOT, &err);
     double squares = 0.0;
     double cross = 0.0;
     double shift = 0.0;
