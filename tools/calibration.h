@@ -4,6 +4,7 @@
 #define MICA_TOOLS_CALIBRATION_H
 
 #include "passes/calibration/calibrate.h"
+#include "passes/calibration/statistics_cache.h"
 #include "passes/recovery/recovery.h"
 #include "tools/calibration_search.h"
 
@@ -55,6 +56,9 @@ mica_status calibration_read_recovery(calibration_job *job, mica_error *err);
 mica_status calibration_read_settings(calibration_job *job, mica_error *err);
 /* --cache, --resume. */
 mica_status calibration_read_cache(calibration_job *job, mica_error *err);
+
+/* Model and samples, for the files that --cache keeps. */
+mica_status calibration_cache_key(const calibration_job *job, mica_cache_key *out, mica_error *err);
 
 /* --doctor: findings about the first samples; with strict they are a failure. */
 mica_status calibration_doctor(const calibration_job *job, mica_error *err);

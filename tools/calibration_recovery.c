@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "passes/lowering/lowering.h"
+#include "passes/recovery/log.h"
 #include "tools/calibration.h"
 #include "tools/tool.h"
 #include "utils/strings.h"
@@ -130,10 +131,51 @@ mica_status calibration_check_recovery(calibration_job *job, mica_error *err) {
                : MICA_OK;
 }
 
+/* Says what the log of finished layers and blocks was good for. */
+static mica_status use_log(const calibration_job *job, const char *path, mica_cache_state state, const mica_error *why,
+                           mica_error *err) {
+    const bool resume = job->settings->resume;
+    if (state == MICA_CACHE_FOREIGN) {
+        return mica_fail(err, "--cache: %s", why->text);
+    }
+    if (state == MICA_CACHE_REFUSED && resume) {
+        fprintf(stderr, "run_calibration: warning: recovery log '%s' refused: %s; all layers are done again\n", path, why->text);
+    } else if (state == MICA_CACHE_PART && resume) {
+        printf("resumed recovery after %zu layers and blocks\n", mica_log_taken(job->recovery.log));
+    }
+    return MICA_OK;
+}
+
+/* Levels of --finetune_level take long: beside the statistics of --cache lies what finished of them. */
+static mica_status open_log(calibration_job *job, mica_error *err) {
+    mica_cache_key inputs = {0};
+    char key[MICA_HASH_HEX];
+    const char *path = mica_arena_printf(job->arena, "%s.recovery", job->cache);
+    MICA_TRY(calibration_cache_key(job, &inputs, err));
+    mica_log_key(&inputs, &job->recovery, job->table, key);
+    mica_cache_key_free(&inputs);
+    mica_cache_state state;
+    mica_error why = {0};
+    job->recovery.log = mica_log_open(path, key, job->settings->resume, &state, &why);
+    return use_log(job, path, state, &why, err);
+}
+
+static mica_status run_recovery(calibration_job *job, mica_recovery_report *report, mica_error *err) {
+    const bool logs = job->cache != NULL && job->settings->finetune_level > 0;
+    mica_status status = logs ? open_log(job, err) : MICA_OK;
+    if (status == MICA_OK) {
+        status = mica_recover(job->module, job->dataset, &job->recovery, &job->statistics, &job->table, report, err);
+    }
+    mica_error second;
+    const mica_status closed = mica_log_close(job->recovery.log, status == MICA_OK ? err : &second);
+    job->recovery.log = NULL;
+    return status == MICA_OK ? closed : status;
+}
+
 mica_status calibration_recover(calibration_job *job, mica_error *err) {
     job->recovery.settings = job->choices;
     mica_recovery_report report;
-    MICA_TRY(mica_recover(job->module, job->dataset, &job->recovery, &job->statistics, &job->table, &report, err));
+    MICA_TRY(run_recovery(job, &report, err));
     print_recovery(&report, job->statistics.count);
     MICA_TRY(tool_save_module(job->module, job->recovered, job->recovered_weights, NULL, err));
     printf("wrote %s; give it to model_deploy together with the table\n", job->recovered);

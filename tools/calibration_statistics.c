@@ -92,6 +92,10 @@ static mica_status collect_with_cache(calibration_job *job, mica_collect_options
     return status;
 }
 
+mica_status calibration_cache_key(const calibration_job *job, mica_cache_key *out, mica_error *err) {
+    return mica_cache_key_make(job->settings->mlir, weight_file(job), job->dataset, false, out, err);
+}
+
 mica_status calibration_collect(calibration_job *job, mica_error *err) {
     mica_collect_options options = {.threads = job->threads, .quiet = job->settings->quiet,
                                     .per_channel = job->settings->per_channel || job->settings->search->explain != NULL, .groups = true};

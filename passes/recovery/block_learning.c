@@ -10,6 +10,7 @@
 #include "passes/recovery/blocks.h"
 #include "passes/recovery/learn_train.h"
 #include "passes/recovery/log.h"
+#include "runtime/mrt_quant.h"
 #include "utils/arena.h"
 #include "utils/progress.h"
 
@@ -17,7 +18,6 @@ enum {
     STEPS = 160,
     POSITIONS = 784,           /* of the output that a step looks at, about */
     LEAST_BATCH = 2, MOST_BATCH = 16,
-    LEVELS = 127,
     DATA_BYTES = 128 << 20,    /* inputs and targets of all samples of a block */
     SPACE_BYTES = 256 << 20,   /* workspaces of a batch */
 };
@@ -94,13 +94,13 @@ static double row_scale(const mica_recovery_job *job, const mica_learn_layer *l,
         }
     }
     const double bias = l->bias != NULL ? (double)l->bias[o] : 0.0;
-    const double free_scale = mica_row_scale(job, absmax, 0.0, 1.0);
-    const double scale = mica_row_scale(job, absmax, bias, in_scale > 0.0 ? in_scale : 1.0);
+    const double free_scale = mica_row_scale(job, l->layer, absmax, 0.0, 1.0);
+    const double scale = mica_row_scale(job, l->layer, absmax, bias, in_scale > 0.0 ? in_scale : 1.0);
     return in_scale > 0.0 && absmax > 0.0 && scale < free_scale * 1.0001 ? scale : 0.0;
 }
 
 static double input_scale(const learner *s, const mica_layer *l) {
-    return mica_input_scale(s->job, mica_op_operand(l->op, 0));
+    return mica_input_scale(s->job, l);
 }
 
 static mica_learn_grid grid_of(const learner *s, const mica_learn_layer *l) {
@@ -116,8 +116,9 @@ static mica_learn_grid grid_of(const learner *s, const mica_learn_layer *l) {
         grid.fixed[o * per + at] = !s->job->options->pow2;
         mean += grid.scales[o] / (double)l->layer->rows;
     }
-    const mrt_tensor type = mica_prefix_type(s->p, &l->layer->op->results[0]);
-    grid.bias_step = type.dtype != MRT_F32 ? 0.1 * type.scale : 4.0 * mean * in_scale;
+    const mica_levels result = mica_prefix_grid(s->p, &l->layer->op->results[0], NULL);
+    grid.bias_step = result.scale > 0.0F ? 0.1 * (double)result.scale : 4.0 * mean * in_scale;
+    grid.most = mrt_weight_most(mica_layer_bits(s->job, l->layer));
     return grid;
 }
 
@@ -155,7 +156,7 @@ static void train_block(learner *s, mica_learn *g, const mica_block_range *block
         grids[i] = grid_of(s, &g->layers[i]);
     }
     const mica_learn_plan plan = {.steps = getenv("ST") ? atoi(getenv("ST")) : STEPS, .batch = batch_of(g, block, data), .seed = 1 + block->first,
-                                  .most = LEVELS, .pool = s->p->pool};
+                                  .pool = s->p->pool};
     double before = 0.0;
     double after = 0.0;
     mica_learn_train(g, grids, data, &plan, &before, &after);

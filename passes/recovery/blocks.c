@@ -90,6 +90,9 @@ static mica_learn_node *add_node(builder *b, mica_learn_kind kind, int in, const
     return n;
 }
 
+/* In W8A8 results are real, only what layers read is rounded. */
+static bool is_quantized(const builder *b) { return b->p->job->options->mode != MICA_MODE_W8A8; }
+
 /* The tensor that an op other than a layer reads: rounded in INT8; in W8A8 what a layer reads is rounded for it alone. */
 static int real_tensor(const builder *b, const mica_value *value) {
     const int newest = find_tensor(b, value);
@@ -97,22 +100,26 @@ static int real_tensor(const builder *b, const mica_value *value) {
     while (first < newest && b->values[first] != value) {
         first++;
     }
-    return b->p->job->options->mode == MICA_MODE_INT8 ? newest : first;
+    return is_quantized(b) ? newest : first;
 }
 
-/* Rounds the newest tensor of a value to its range, once. */
-static int rounded(builder *b, const mica_value *value) {
+/* Rounds the newest tensor of a value to its grid (for a layer: that of the layer), once. */
+static int rounded(builder *b, const mica_value *value, const mica_layer *reader) {
     const int at = find_tensor(b, value);
-    const mrt_tensor type = mica_prefix_type(b->p, value);
-    bool done = at < 0 || type.dtype == MRT_F32;
+    const mica_levels grid = mica_prefix_grid(b->p, value, reader);
+    bool done = at < 0 || !(grid.scale > 0.0F);
     for (int i = 0; i < b->g->n_nodes && !done; ++i) {
-        done = b->g->nodes[i].kind == MICA_LEARN_ROUND && b->g->nodes[i].out == at;
+        const mica_learn_node *n = &b->g->nodes[i];
+        done = n->kind == MICA_LEARN_ROUND && n->out == at && n->grid.scale == grid.scale;
     }
     if (done) {
         return at;
     }
-    mica_learn_node *n = add_node(b, MICA_LEARN_ROUND, at, value);
-    n->type = type;
+    const int64_t count = count_of(value);
+    mica_learn_node *n = &b->g->nodes[b->g->n_nodes++];
+    *n = (mica_learn_node){.kind = MICA_LEARN_ROUND, .in = {at, at}, .limit = -1.0, .grid = grid};
+    const bool as_all = is_quantized(b) && mica_prefix_grid(b->p, value, NULL).scale == grid.scale;
+    n->out = add_tensor(b, as_all ? value : NULL, count); /* else for this reader alone */
     return n->out;
 }
 
@@ -140,7 +147,7 @@ static bool build_layer(builder *b) {
         (!l->is_conv && mica_op_bool(b->op, "left_transpose"))) {
         return false;
     }
-    const int in = rounded(b, mica_op_operand(b->op, 0));
+    const int in = rounded(b, mica_op_operand(b->op, 0), l);
     mica_learn_node *n = add_node(b, MICA_LEARN_LAYER, in, &b->op->results[0]);
     n->layer = b->g->n_layers++;
     store_weights(&b->g->layers[n->layer], l);
@@ -261,9 +268,8 @@ bool mica_block_graph(const mica_prefix *p, const mica_block_range *block, const
     for (size_t i = block->first; i < block->last && ok; ++i) {
         b.op = p->ops[i];
         ok = build_op(&b);
-        /* In W8A8 results are real, only what products read is rounded. */
-        if (ok && i + 1 < block->last && p->job->options->mode == MICA_MODE_INT8 && !mica_lower_follows(b.op)) {
-            (void)rounded(&b, &b.op->results[0]);
+        if (ok && i + 1 < block->last && is_quantized(&b) && !mica_lower_follows(b.op)) {
+            (void)rounded(&b, &b.op->results[0], NULL);
         }
     }
     mica_free(b.values);

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "dialects/top/top.h"
-#include "passes/search/noise_lane.h"
 #include "runtime/kernels/float_gemm.h"
 #include "runtime/mrt_params.h"
 #include "utils/arena.h"
@@ -18,19 +17,13 @@ typedef struct gather {
     size_t first, count;    /* samples of this batch */
     const float *want[MICA_PREFIX_BATCH], *got[MICA_PREFIX_BATCH];
     float *rounded;         /* [MICA_PREFIX_BATCH][elements]: got as the layer reads it */
-    mrt_tensor type;
+    mica_levels grid;
     float *q, *d;           /* rows of the only group; NULL: every group has its own */
 } gather;
 
 static void round_input(void *context, int64_t i) {
-    gather *g = context;
-    float *to = g->rounded + i * g->elements;
-    mrt_tensor type = g->type;
-    type.shape = (mrt_shape){.rank = 1, .dims = {g->elements}};
-    void *raw = mica_alloc((size_t)g->elements * sizeof(float));
-    mica_noise_store(&type, g->got[i], raw);
-    mica_noise_load(&type, raw, to);
-    mica_free(raw);
+    const gather *g = context;
+    mica_levels_round(&g->grid, g->got[i], g->rounded + i * g->elements, g->elements);
 }
 
 /* Rows of a group of sample i: x_q and x_f - x_q. */
@@ -154,7 +147,7 @@ static void prepare(gather *g, const mica_prefix *p, const mica_value *input) {
     for (int i = 0; i < input->type->rank; ++i) {
         g->elements *= input->type->dims[i];
     }
-    g->type = mica_prefix_type(p, input);
+    g->grid = mica_prefix_grid(p, input, l);
     g->all = mica_layer_positions(l, g->elements);
     const int64_t most = l->groups > 1 && l->per <= SMALL ? SMALL_POSITIONS : WIDE_POSITIONS;
     g->positions = g->all < most ? g->all : most;

@@ -94,34 +94,10 @@ static void clamp_back(const float *y, float *gy, int64_t n, double limit) {
     }
 }
 
-typedef struct grid {
-    float scale, inverse, zero, low, high;
-} grid;
-
-static grid grid_of(const mrt_tensor *type) {
-    const float scale = (float)type->scale;
-    const float zero = (float)type->zero_point;
-    const float low = type->dtype == MRT_U8 ? 0.0F : -128.0F;
-    return (grid){scale, 1.0F / scale, zero, low, low + 255.0F};
-}
-
-/* Adding and taking off 1.5 * 2^23 rounds half to even. */
-static void round_forward(const mrt_tensor *type, const float *x, float *y, int64_t n) {
-    const float big = 12582912.0F;
-    const grid g = grid_of(type);
+static void round_backward(const mica_levels *g, const float *x, const float *gy, float *gx, int64_t n) {
     for (int64_t i = 0; i < n; ++i) {
-        float v = x[i] * g.inverse + g.zero;
-        v = v < g.low ? g.low : v > g.high ? g.high : v;
-        v = (v + big) - big;
-        y[i] = (v - g.zero) * g.scale;
-    }
-}
-
-static void round_backward(const mrt_tensor *type, const float *x, const float *gy, float *gx, int64_t n) {
-    const grid g = grid_of(type);
-    for (int64_t i = 0; i < n; ++i) {
-        const float v = x[i] * g.inverse + g.zero;
-        gx[i] += v >= g.low - 0.5F && v <= g.high + 0.5F ? gy[i] : 0.0F;
+        const float v = x[i] / g->scale + g->zero;
+        gx[i] += v >= g->low - 0.5F && v <= g->high + 0.5F ? gy[i] : 0.0F;
     }
 }
 
@@ -261,7 +237,7 @@ static void forward(const mica_learn *g, const mica_learn_node *n, mica_learn_sp
     case MICA_LEARN_MAX: pool(n, x, y, NULL, NULL); break;
     case MICA_LEARN_GELU: gelu_forward(x, y, count); break;
     case MICA_LEARN_NORM: norm_forward(n, x, y, count); break;
-    case MICA_LEARN_ROUND: round_forward(&n->type, x, y, count); break;
+    case MICA_LEARN_ROUND: mica_levels_round(&n->grid, x, y, count); break;
     case MICA_LEARN_COPY: memcpy(y, x, (size_t)count * sizeof *y); break;
     }
     if (n->relu) {
@@ -303,7 +279,7 @@ static void backward(const mica_learn *g, const mica_learn_node *n, mica_learn_s
     case MICA_LEARN_MAX: pool(n, x, s->values[n->out], gy, gx); break;
     case MICA_LEARN_GELU: gelu_backward(x, gy, gx, count); break;
     case MICA_LEARN_NORM: norm_backward(n, x, gy, gx, count); break;
-    case MICA_LEARN_ROUND: round_backward(&n->type, x, gy, gx, count); break;
+    case MICA_LEARN_ROUND: round_backward(&n->grid, x, gy, gx, count); break;
     case MICA_LEARN_COPY: add_to(gx, gy, count); break;
     }
 }

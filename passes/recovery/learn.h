@@ -6,7 +6,7 @@
 #ifndef MICA_RECOVERY_LEARN_H
 #define MICA_RECOVERY_LEARN_H
 
-#include "passes/recovery/layers.h"
+#include "passes/recovery/prefix.h"
 
 typedef enum mica_learn_kind {
     MICA_LEARN_LAYER,    /* Conv or MatMul with learned weights */
@@ -33,7 +33,7 @@ typedef struct mica_learn_node {
     bool relu;               /* LAYER, ADD, AVERAGE: max(x, 0) behind it */
     double limit, slope;     /* upper bound of it, < 0: none */
     mica_learn_pool pool;
-    mrt_tensor type;         /* ROUND */
+    mica_levels grid;          /* ROUND */
     int64_t inner;           /* NORM */
     double epsilon;
     const float *gamma, *beta; /* NORM; NULL: 1 and 0 */

@@ -113,7 +113,7 @@ static void begin_layer(train *t, int layer) {
 /* From weights to their rounding: the level below, and how far above it they are. */
 static void begin_rounding(train *t, int layer) {
     variables *v = &t->weights[layer];
-    const float most = (float)t->plan->most;
+    const float most = (float)t->grids[layer].most;
     for (int64_t i = 0; i < v->count; ++i) {
         const float level = v->now[i];
         float below = floorf(level);
@@ -178,7 +178,7 @@ static void update_weight(const train *t, int layer, int64_t i) {
     variables *v = &t->weights[layer];
     const float scale = (float)t->grids[layer].scales[i / t->g->layers[layer].layer->per];
     const float g = gradient(t, false, layer, i) * scale;
-    const float most = (float)t->plan->most;
+    const float most = (float)t->grids[layer].most;
     if (t->rounds) {
         const float h = soft(v->now[i]);
         const float all = g + t->regular * t->sizes[layer] * regularizer(h, t->beta);

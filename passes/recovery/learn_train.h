@@ -16,7 +16,6 @@ typedef struct mica_learn_data {
 typedef struct mica_learn_plan {
     int64_t steps, batch; /* gradient steps; samples of each */
     uint64_t seed;        /* of the order of the samples */
-    int64_t most;         /* largest level: weights are -most .. most steps */
     mrt_pool *pool;
 } mica_learn_plan;
 
@@ -24,6 +23,7 @@ typedef struct mica_learn_plan {
 typedef struct mica_learn_grid {
     double *scales; /* per row; 0: the row stays as it is */
     bool *fixed;    /* per weight: stays as it is (it decides the scale) */
+    int most;         /* weights are -most .. most steps */
     double bias_step; /* size of a bias' gradient steps */
 } mica_learn_grid;
 

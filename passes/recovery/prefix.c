@@ -6,6 +6,7 @@
 #include "dialects/plan.h"
 #include "dialects/top/top.h"
 #include "ir/builder.h"
+#include "passes/lowering/lowering.h"
 #include "passes/recovery/span.h"
 #include "runtime/mrt_quant.h"
 #include "utils/arena.h"
@@ -197,29 +198,52 @@ size_t mica_prefix_place(const mica_prefix *p, const mica_op *op) {
     return p->n_ops;
 }
 
-mrt_tensor mica_prefix_type(const mica_prefix *p, const mica_value *value) {
-    const mica_recovery_options *options = p->job->options;
-    mrt_tensor none = {.dtype = MRT_F32};
+static mica_type range_of(const mica_prefix *p, const mica_value *value) {
     const mica_block *body = mica_func_body(mica_module_func(p->typed, "main"));
     for (const mica_op *op = body->first; op != NULL; op = op->next) {
         for (uint32_t i = 0; i < op->n_results; ++i) {
-            const mica_type element = mica_type_element(op->results[i].type);
-            if (strcmp(mica_value_name(&op->results[i]), mica_value_name(value)) != 0 ||
-                !mica_type_is_calibrated(element)) {
-                continue;
+            if (strcmp(mica_value_name(&op->results[i]), mica_value_name(value)) == 0) {
+                return mica_type_element(op->results[i].type);
             }
-            /* The rule of the lowering: other than 0 or -max at the low end, a range is asymmetric. */
-            mrt_qparams q;
-            const bool own = element->min != 0.0 && element->min != -element->max;
-            const mrt_status status = options->asymmetric || own
-                                          ? mrt_qparams_asymmetric(element->min, element->max, 8, &q)
-                                          : mrt_qparams_symmetric(element->min, element->max, 8, &q);
-            const double scale = options->pow2 ? mrt_pow2_nearest(q.scale) : q.scale;
-            return status != MRT_OK ? none
-                                    : (mrt_tensor){.dtype = q.dtype, .scale = scale, .zero_point = q.zero_point};
         }
     }
-    return none;
+    return NULL;
+}
+
+mica_levels mica_prefix_grid(const mica_prefix *p, const mica_value *value, const mica_layer *reader) {
+    const mica_recovery_options *options = p->job->options;
+    const mica_type range = range_of(p, value);
+    if (range == NULL || !mica_type_is_calibrated(range)) {
+        return (mica_levels){0};
+    }
+    const bool narrow = reader != NULL && mica_lower_narrow(reader->op, options->mode) == MICA_MODE_INT4;
+    const mica_cali_row *four = narrow ? mica_cali_table_get_int4(p->job->table, mica_value_name(value)) : NULL;
+    const double clip = four != NULL && four->threshold > 0.0 ? four->threshold : INFINITY;
+    const double min = fmax(range->min, -clip);
+    const double max = fmin(range->max, clip);
+    const int bits = narrow ? 4 : 8;
+    /* The rule of the lowering: other than 0 or -max at the low end, a range is asymmetric. */
+    const bool own = range->min != 0.0 && range->min != -range->max;
+    mrt_qparams q;
+    if ((options->asymmetric || own ? mrt_qparams_asymmetric(min, max, bits, &q)
+                                    : mrt_qparams_symmetric(min, max, bits, &q)) != MRT_OK) {
+        return (mica_levels){0};
+    }
+    const float low = q.dtype == MRT_U8 ? 0.0F : -(float)(1 << (bits - 1));
+    return (mica_levels){.scale = (float)(options->pow2 ? mrt_pow2_nearest(q.scale) : q.scale), .zero = (float)q.zero_point,
+                       .low = low, .high = low + (float)((1 << bits) - 1)};
+}
+
+/* Adding and taking off 1.5 * 2^23 rounds half to even. */
+void mica_levels_round(const mica_levels *grid, const float *x, float *y, int64_t n) {
+    const float big = 12582912.0F;
+    const mica_levels g = *grid;
+    for (int64_t i = 0; i < n; ++i) {
+        float v = g.scale > 0.0F ? x[i] / g.scale + g.zero : 0.0F;
+        v = v < g.low ? g.low : v > g.high ? g.high : v;
+        v = (v + big) - big;
+        y[i] = g.scale > 0.0F ? (v - g.zero) * g.scale : x[i];
+    }
 }
 
 /* --- moving ------------------------------------------------------------------------------------- */

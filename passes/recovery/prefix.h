@@ -47,8 +47,16 @@ size_t mica_prefix_place(const mica_prefix *p, const mica_op *op);
 mica_status mica_prefix_advance(mica_prefix *p, size_t to, mica_error *err);
 /* The values that are alive at a place; returns their number, at most `most` are written. */
 size_t mica_prefix_alive(const mica_prefix *p, size_t to, const mica_value **out, size_t most);
-/* Type that readers of a value quantize it to; dtype f32: none. */
-mrt_tensor mica_prefix_type(const mica_prefix *p, const mica_value *value);
+
+/* Integers low .. high, less zero, times scale. scale 0: values stay as they are. */
+typedef struct mica_levels {
+    float scale, zero, low, high;
+} mica_levels;
+
+/* Grid of a value in the quantized model; for a layer that reads it (not NULL) with the bits of that one. */
+mica_levels mica_prefix_grid(const mica_prefix *p, const mica_value *value, const mica_layer *reader);
+/* Nearest points of the grid, halves to even. y may be x. */
+void mica_levels_round(const mica_levels *grid, const float *x, float *y, int64_t n);
 
 /* One f32 value at a place, of a few samples at a time. */
 typedef struct mica_view mica_view;
