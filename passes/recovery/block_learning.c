@@ -8,6 +8,7 @@
 
 #include "dialects/top/top.h"
 #include "passes/recovery/blocks.h"
+#include "passes/recovery/cross.h"
 #include "passes/recovery/learn_train.h"
 #include "passes/recovery/log.h"
 #include "runtime/mrt_quant.h"
@@ -17,7 +18,7 @@
 enum {
     STEPS = 160,
     POSITIONS = 784,           /* of the output that a step looks at, about */
-    LEAST_BATCH = 2, MOST_BATCH = 16,
+    LEAST_BATCH = 2, MOST_BATCH = 16, LEAST_SAMPLES = 4,
     DATA_BYTES = 128 << 20,    /* inputs and targets of all samples of a block */
     SPACE_BYTES = 256 << 20,   /* workspaces of a batch */
 };
@@ -67,6 +68,7 @@ static void free_data(mica_learn_data *data) {
     }
     mica_free(data->inputs);
     mica_free(data->targets);
+    *data = (mica_learn_data){0};
 }
 
 static mica_status load_data(mica_prefix *p, const mica_block_range *block, mica_learn_data *data, mica_error *err) {
@@ -204,29 +206,58 @@ static mica_status note_result(const learner *s, const mica_learn *g, const mica
     return mica_log_add(log, STEP_NAME, mica_value_name(block->output), NULL, better, err);
 }
 
-static mica_status learn_block(learner *s, const mica_block_range *block, mica_error *err) {
+/* What the block reads and should give, before the layers in it change: nothing when it cannot be learned, or its
+ * result is known. */
+static mica_status begin_block(learner *s, const mica_block_range *block, mica_learn_data *data, mica_error *err) {
     mica_learn g;
     const char *why = NULL;
+    uint64_t number = 0;
     s->blocks++;
+    *data = (mica_learn_data){0};
     if (!mica_block_graph(s->p, block, s->layers, &g, &why)) {
         s->why = s->refused++ == 0 ? why : s->why;
         return MICA_OK;
     }
-    if (replay(s, &g, block)) {
-        mica_learn_free(&g);
+    mica_learn_free(&g);
+    if (mica_log_replay(s->job->options->log, s->p->work, STEP_NAME, mica_value_name(block->output), NULL, &number)) {
         return MICA_OK;
     }
-    const size_t learned = s->learned;
-    mica_learn_data data = {0};
-    mica_status status = mica_prefix_advance(s->p, block->first, err);
-    status = status == MICA_OK ? load_data(s->p, block, &data, err) : status;
-    if (status == MICA_OK && data.count >= 4) {
-        train_block(s, &g, block, &data);
+    MICA_TRY(mica_prefix_advance(s->p, block->first, err));
+    return load_data(s->p, block, data, err);
+}
+
+static mica_status end_block(learner *s, const mica_block_range *block, const mica_learn_data *data, mica_error *err) {
+    mica_learn g;
+    const char *why = NULL;
+    if (!mica_block_graph(s->p, block, s->layers, &g, &why)) {
+        return MICA_OK;
     }
-    status = status == MICA_OK ? note_result(s, &g, block, s->learned > learned, err) : status;
-    free_data(&data);
+    mica_status status = MICA_OK;
+    if (!replay(s, &g, block)) {
+        const size_t learned = s->learned;
+        if (data->count >= LEAST_SAMPLES) {
+            train_block(s, &g, block, data);
+        }
+        status = note_result(s, &g, block, s->learned > learned, err);
+    }
     mica_learn_free(&g);
     return status;
+}
+
+/* Once a block has changed, the layers behind it make up for what it leaves now. */
+static mica_status follow(learner *s, const mica_layer *from, mica_error *err) {
+    const mica_layer *l = mica_same_layer(s->layers, from->op);
+    if (s->learned == 0 || l == NULL || !mica_layer_is_own(l) || !mica_layer_is_own(from)) {
+        return MICA_OK;
+    }
+    mica_recovery_log *log = s->job->options->log;
+    const char *name = mica_value_name(&from->op->results[0]);
+    uint64_t number = 0;
+    if (mica_log_replay(log, s->p->work, "followed", name, l->op, &number)) {
+        return MICA_OK;
+    }
+    MICA_TRY(mica_prefix_layer(s->p, l, from, err));
+    return mica_log_add(log, "followed", name, l->op, 0, err);
 }
 
 mica_status mica_step_blocks(mica_module *module, const mica_recovery_job *job, size_t *changed, mica_error *err) {
@@ -235,14 +266,29 @@ mica_status mica_step_blocks(mica_module *module, const mica_recovery_job *job, 
     mica_status status = mica_prefix_open(&p, job->reference, module, job, err);
     size_t n = 0;
     mica_block_range *blocks = status == MICA_OK ? mica_blocks_find(&p, job->layers, &n) : NULL;
+    mica_layers from = {0};
+    mica_layers_find(job->reference, &from);
     mica_progress progress;
-    mica_progress_begin(&progress, "learning", "blocks", (int64_t)n);
+    mica_progress_begin(&progress, "learning", "layers", (int64_t)from.count);
     progress.quiet = progress.quiet || job->options->quiet;
-    for (size_t i = 0; i < n && status == MICA_OK; ++i) {
-        status = learn_block(&s, &blocks[i], err);
+    size_t block = 0;
+    mica_learn_data data = {0};
+    for (size_t i = 0; i < from.count && status == MICA_OK; ++i) {
+        const size_t at = from.list[i].op->order;
+        const size_t next = i + 1 < from.count ? from.list[i + 1].op->order : p.n_ops;
+        if (block < n && at >= blocks[block].first && s.blocks == block) {
+            status = begin_block(&s, &blocks[block], &data, err);
+        }
+        status = status == MICA_OK ? follow(&s, &from.list[i], err) : status;
+        if (status == MICA_OK && block < n && next >= blocks[block].last) {
+            status = end_block(&s, &blocks[block++], &data, err);
+            free_data(&data);
+        }
         mica_progress_step(&progress, 1);
     }
+    free_data(&data);
     mica_progress_end(&progress);
+    mica_layers_free(&from);
     *changed = s.layers_in;
     if (job->note != NULL && s.refused > 0) {
         snprintf(job->note, MICA_RECOVERY_NOTE, "%zu of %zu blocks learned; %zu kept level 2, the first for '%s'", s.learned,

@@ -4,16 +4,8 @@
 
 #include "dialects/top/top.h"
 #include "passes/lowering/lowering.h"
+#include "passes/recovery/cross.h"
 #include "utils/arena.h"
-
-static const mica_layer *layer_at(const mica_layers *layers, const mica_op *op) {
-    for (size_t i = 0; i < layers->count; ++i) {
-        if (strcmp(mica_value_name(&layers->list[i].op->results[0]), mica_value_name(&op->results[0])) == 0) {
-            return &layers->list[i];
-        }
-    }
-    return NULL;
-}
 
 /* The only value that is alive at a place, if it is real; else NULL. */
 static const mica_value *only_alive(const mica_prefix *p, size_t place) {
@@ -33,7 +25,7 @@ mica_block_range *mica_blocks_find(const mica_prefix *p, const mica_layers *laye
     bool ends = false;
     *count = 0;
     for (size_t at = 1; at <= p->n_ops; ++at) {
-        now.layers += layer_at(layers, p->ops[at - 1]) != NULL;
+        now.layers += mica_same_layer(layers, p->ops[at - 1]) != NULL;
         ends = ends || joins(p->ops[at - 1]) || now.layers >= MICA_BLOCK_LAYERS;
         const mica_value *value = only_alive(p, at);
         if (value == NULL || (!ends && at < p->n_ops)) {
@@ -128,21 +120,23 @@ static void clamp_of(const mica_op *op, mica_learn_node *n) {
     n->limit = n->relu ? mica_op_f64(op, "relu_limit") : -1.0;
 }
 
+/* The constants may be newer than the list of layers. */
 static void store_weights(mica_learn_layer *to, const mica_layer *l) {
+    const float *filter = mica_weight_data(mica_op_operand(l->op, 1))->data;
     *to = (mica_learn_layer){.layer = l, .weights = mica_alloc((size_t)(l->rows * l->per + 1) * sizeof(float)),
                              .bias = l->bias != NULL ? mica_alloc((size_t)(l->rows + 1) * sizeof(float)) : NULL};
     for (int64_t o = 0; o < l->rows; ++o) {
         for (int64_t k = 0; k < l->per; ++k) {
-            to->weights[o * l->per + k] = l->filter[o * l->row_step + k * l->step];
+            to->weights[o * l->per + k] = filter[o * l->row_step + k * l->step];
         }
     }
     if (l->bias != NULL) {
-        memcpy(to->bias, l->bias, (size_t)l->rows * sizeof *l->bias);
+        memcpy(to->bias, mica_weight_data(mica_op_present(l->op, 2))->data, (size_t)l->rows * sizeof *l->bias);
     }
 }
 
 static bool build_layer(builder *b) {
-    const mica_layer *l = layer_at(b->layers, b->op);
+    const mica_layer *l = mica_same_layer(b->layers, b->op);
     if (l == NULL || !mica_layer_is_own(l) || (l->is_conv && l->in_dims[0] != 1) ||
         (!l->is_conv && mica_op_bool(b->op, "left_transpose"))) {
         return false;

@@ -116,10 +116,12 @@ static void begin_rounding(train *t, int layer) {
     const float most = (float)t->grids[layer].most;
     for (int64_t i = 0; i < v->count; ++i) {
         const float level = v->now[i];
-        float below = floorf(level);
+        /* The other level is the one that the gradient points to. */
+        float below = rintf(level) - (v->first[i] > 0.0F ? 1.0F : 0.0F);
         below = below < -most ? -most : below > most - 1.0F ? most - 1.0F : below;
         v->base[i] = below;
-        v->now[i] = soft_inverse(fminf(fmaxf(level - below, 0.0F), 1.0F));
+        const float h = level - below;
+        v->now[i] = soft_inverse(h < 0.5F ? (float)env("H0", 0.1) : 1.0F - (float)env("H0", 0.1));
         v->first[i] = v->second[i] = 0.0F;
     }
 }
@@ -179,6 +181,10 @@ static void update_weight(const train *t, int layer, int64_t i) {
     const float scale = (float)t->grids[layer].scales[i / t->g->layers[layer].layer->per];
     const float g = gradient(t, false, layer, i) * scale;
     const float most = (float)t->grids[layer].most;
+    if (!t->rounds) {
+        v->first[i] += g; /* which way it wants to go */
+        return;
+    }
     if (t->rounds) {
         const float h = soft(v->now[i]);
         const float all = g + t->regular * t->sizes[layer] * regularizer(h, t->beta);
@@ -201,7 +207,7 @@ static void update_row(void *context, int64_t row) {
     for (int64_t i = row * per; i < (row + 1) * per; ++i) {
         update_weight(t, layer, i);
     }
-    if (t->g->layers[layer].bias != NULL && t->grids[layer].scales[row] > 0.0) {
+    if (t->rounds && t->g->layers[layer].bias != NULL && t->grids[layer].scales[row] > 0.0) {
         variables *b = &t->bias[layer];
         const float rate = (float)t->grids[layer].bias_step * BIAS_PART * t->rate;
         b->now[row] -= adam(t, b, row, gradient(t, true, layer, row), rate);
@@ -301,13 +307,13 @@ void mica_learn_train(mica_learn *g, const mica_learn_grid *grids, const mica_le
         begin_layer(&t, i);
     }
     order o = order_of(data, plan->seed);
-    run_half(&t, &o, plan->steps / 2);
+    run_half(&t, &o, (o.count + plan->batch - 1) / plan->batch);
     double a=mica_learn_error(g, data, HELD_BACK - 1, HELD_BACK, plan->pool), b=mica_learn_error(g, data, 0, HELD_BACK, plan->pool);
     t.rounds = true;
     for (int i = 0; i < g->n_layers; ++i) {
         begin_rounding(&t, i);
     }
-    run_half(&t, &o, plan->steps - plan->steps / 2);
+    run_half(&t, &o, plan->steps);
     for (int i = 0; i < g->n_layers; ++i) {
         end_layer(&t, i);
         free_variables(&t.weights[i]);

@@ -8,12 +8,13 @@
 #include "utils/arena.h"
 #include "utils/progress.h"
 
-static mica_status one_layer(mica_prefix *p, const mica_layer *l, const mica_layer *from, size_t place,
-                             mica_error *err) {
+mica_status mica_prefix_layer(mica_prefix *p, const mica_layer *l, const mica_layer *from, mica_error *err) {
+    const size_t place = from->op->order;
     mica_cross fit;
     mica_cross check;
-    mica_cross_init(&fit, from);
-    mica_cross_init(&check, from);
+    const bool beside = mica_cross_beside(p, place) != NULL;
+    mica_cross_init(&fit, from, beside);
+    mica_cross_init(&check, from, beside);
     mica_status status = mica_prefix_advance(p, place, err);
     status = status == MICA_OK ? mica_cross_gather(p, place, from, &fit, &check, err) : status;
     if (status == MICA_OK) {
@@ -36,7 +37,7 @@ static mica_status one_layer(mica_prefix *p, const mica_layer *l, const mica_lay
     return status;
 }
 
-static mica_layer *same_layer(mica_layers *layers, const mica_op *op) {
+const mica_layer *mica_same_layer(const mica_layers *layers, const mica_op *op) {
     for (size_t i = 0; i < layers->count; ++i) {
         if (strcmp(mica_value_name(&layers->list[i].op->results[0]), mica_value_name(&op->results[0])) == 0) {
             return &layers->list[i];
@@ -54,12 +55,12 @@ mica_status mica_step_prefix(mica_module *module, const mica_recovery_job *job, 
     progress.quiet = progress.quiet || job->options->quiet;
     mica_status status = mica_prefix_open(&p, job->reference, module, job, err);
     for (size_t i = 0; i < from.count && status == MICA_OK; ++i) {
-        mica_layer *l = same_layer(job->layers, from.list[i].op);
+        const mica_layer *l = mica_same_layer(job->layers, from.list[i].op);
         if (l != NULL && mica_layer_is_own(l) && mica_layer_is_own(&from.list[i])) {
             const char *name = mica_value_name(&l->op->results[0]);
             uint64_t number = 0;
             if (!mica_log_replay(job->options->log, module, "prefix_rounding", name, l->op, &number)) {
-                status = one_layer(&p, l, &from.list[i], from.list[i].op->order, err);
+                status = mica_prefix_layer(&p, l, &from.list[i], err);
                 status = status == MICA_OK ? mica_log_add(job->options->log, "prefix_rounding", name, l->op, 0, err) : status;
             }
             *changed += 1;

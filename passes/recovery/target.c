@@ -108,6 +108,17 @@ static void multiply(const float *a, const float *b, float *c, int64_t rows, int
     mrt_gemm_f32(&gemm);
 }
 
+/* a += what the value beside lacks, against x about the means. */
+static void add_beside(const mica_cross *m, int64_t per, int64_t group, int64_t first, int64_t rows, float *a) {
+    const double n = m->count > 0 ? (double)m->count : 1.0;
+    for (int64_t o = 0; m->beside != NULL && o < rows; ++o) {
+        for (int64_t k = 0; k < per; ++k) {
+            a[o * per + k] += (float)((double)m->beside[(first + o) * per + k] / n -
+                                      m->beside_shift[first + o] / n * (m->sums[group * per + k] / n));
+        }
+    }
+}
+
 static void load_rows(const mica_layer *l, int64_t first, int64_t rows, float *w) {
     for (int64_t o = 0; o < rows; ++o) {
         for (int64_t k = 0; k < l->per; ++k) {
@@ -147,7 +158,7 @@ static double dot(const float *a, const float *b, int64_t n) {
 
 /* What rows [first, first + rows) gain on the samples to check. */
 static void try_rows(const solve *s, const centred *fit, const centred *check, const mica_factor *factors,
-                     int64_t first, int64_t rows, double scores[DAMPINGS][2]) {
+                     int64_t group, int64_t first, int64_t rows, double scores[DAMPINGS][2]) {
     const int64_t n = rows * s->layer->per;
     float *w = mica_alloc((size_t)(5 * n + 1) * sizeof *w);
     float *a = w + n;
@@ -157,6 +168,8 @@ static void try_rows(const solve *s, const centred *fit, const centred *check, c
     load_rows(s->layer, first, rows, w);
     multiply(w, fit->cross, a, rows, s->layer->per);
     multiply(w, check->cross, b, rows, s->layer->per);
+    add_beside(s->fit, s->layer->per, group, first, rows, a);
+    add_beside(s->check, s->layer->per, group, first, rows, b);
     for (int k = 0; k < DAMPINGS; ++k) {
         solve_rows(&factors[k], a, z, rows);
         multiply(z, check->squares, t, rows, s->layer->per);
@@ -177,9 +190,10 @@ static void store_rows(const solve *s, const centred *fit, const mica_factor *fa
     float *z = a + rows * per;
     load_rows(l, first, rows, w);
     multiply(w, fit->cross, a, rows, per);
+    add_beside(s->fit, per, group, first, rows, a);
     solve_rows(factor, a, z, rows);
     for (int64_t o = 0; o < rows; ++o) {
-        double bias = 0.0;
+        double bias = s->fit->beside != NULL ? s->fit->beside_shift[first + o] / n : 0.0;
         for (int64_t k = 0; k < per; ++k) {
             const double moved = s->part * (double)z[o * per + k];
             const double old = (double)w[o * per + k];
@@ -213,7 +227,7 @@ static void free_factors(const solve *s, mica_factor *f) {
 static void run_rows(const solve *s, const centred *fit, const centred *check, const mica_factor *factors,
                      int64_t group, int64_t tile, int64_t first, int64_t rows) {
     if (s->part < 0.0) {
-        try_rows(s, fit, check, factors, first, rows, s->scores[tile]);
+        try_rows(s, fit, check, factors, group, first, rows, s->scores[tile]);
     } else {
         store_rows(s, fit, &factors[s->first_damping], group, first, rows);
     }

@@ -167,8 +167,8 @@ START_TEST(moments) {
     const mica_layer *layer = &w.layers.list[1];
     mica_cross fit;
     mica_cross check;
-    mica_cross_init(&fit, layer);
-    mica_cross_init(&check, layer);
+    mica_cross_init(&fit, layer, true);
+    mica_cross_init(&check, layer, true);
     ck_assert_msg(mica_cross_gather(&p, 1, layer, &fit, &check, &err) == MICA_OK, "%s", err.text);
     ck_assert_int_eq(fit.count, 8 * 36);
     ck_assert_int_eq(check.count, 4 * 36); /* the second four samples */
@@ -215,7 +215,7 @@ START_TEST(exact_target) {
     mica_prng prng;
     mica_prng_seed(&prng, 7);
     for (int k = 0; k < 2; ++k) {
-        mica_cross_init(&sets[k], &layer);
+        mica_cross_init(&sets[k], &layer, false);
         for (int i = 0; i < N; ++i) {
             double x[PER];
             double d[PER] = {0.3, 0.0, -0.2}; /* and a constant part */
