@@ -6,7 +6,10 @@
 #include "dialects/dialects.h"
 #include "ir/weights.h"
 #include "passes/recovery/cross.h"
+#include "passes/recovery/log.h"
 #include "runtime/mrt_quant.h"
+#include "utils/arena.h"
+#include "utils/file.h"
 #include "utils/npy.h"
 #include "utils/prng.h"
 
@@ -203,10 +206,12 @@ START_TEST(moments) {
 }
 END_TEST
 
-/* d = B x in every position, so that W + W B is exact whatever the damping leaves. */
+/* d = B x in every position, and the value beside row 1 lacks g x: W + W B, and g in row 1, are exact but for what
+ * the damping leaves. */
 START_TEST(exact_target) {
     enum { PER = 3, ROWS = 2, N = 4000 };
     static const double b[PER][PER] = {{0.1, 0.02, 0.0}, {-0.05, 0.0, 0.04}, {0.0, 0.1, -0.1}};
+    static const double g[PER] = {0.0, 0.2, -0.1};
     const float filter[ROWS * PER] = {1.0f, -2.0f, 0.5f, 0.0f, 3.0f, 1.0f};
     const float bias[ROWS] = {0.5f, -1.0f};
     const mica_layer layer = {.filter = filter, .bias = bias, .groups = 1, .rows = ROWS, .per = PER, .row_step = PER,
@@ -215,7 +220,7 @@ START_TEST(exact_target) {
     mica_prng prng;
     mica_prng_seed(&prng, 7);
     for (int k = 0; k < 2; ++k) {
-        mica_cross_init(&sets[k], &layer, false);
+        mica_cross_init(&sets[k], &layer, true);
         for (int i = 0; i < N; ++i) {
             double x[PER];
             double d[PER] = {0.3, 0.0, -0.2}; /* and a constant part */
@@ -227,7 +232,10 @@ START_TEST(exact_target) {
                     d[j] += b[j][m] * x[m];
                 }
             }
+            const double e = 0.7 + g[0] * x[0] + g[1] * x[1] + g[2] * x[2];
+            sets[k].beside_shift[1] += e;
             for (int j = 0; j < PER; ++j) {
+                sets[k].beside[PER + j] += (float)(e * x[j]);
                 sets[k].sums[j] += x[j];
                 sets[k].shift[j] += d[j];
                 for (int m = 0; m < PER; ++m) {
@@ -244,9 +252,9 @@ START_TEST(exact_target) {
     mica_target_find(&layer, &sets[0], &sets[1], NULL, got, got_bias, &part);
     ck_assert_double_gt(part, 0.98);
     for (int o = 0; o < ROWS; ++o) {
-        double want_bias = (double)bias[o] + (double)filter[o * PER] * 0.3 + (double)filter[o * PER + 2] * -0.2;
+        double want_bias = (double)bias[o] + (o == 1 ? 0.7 : 0.0) + (double)filter[o * PER] * 0.3 + (double)filter[o * PER + 2] * -0.2;
         for (int m = 0; m < PER; ++m) {
-            double want = (double)filter[o * PER + m];
+            double want = (double)filter[o * PER + m] + (o == 1 ? g[m] : 0.0);
             for (int j = 0; j < PER; ++j) {
                 want += (double)filter[o * PER + j] * b[j][m];
             }
@@ -313,8 +321,66 @@ START_TEST(accurate_channel) {
 }
 END_TEST
 
+/* A log is taken for its own key only, and only whole. */
+START_TEST(logs) {
+    mica_module *module = conv_net();
+    mica_layers layers = {0};
+    mica_layers_find(module, &layers);
+    const mica_op *op = layers.list[0].op;
+    const char *path = scratch_path("a.recovery");
+    const char *key = "0123456789abcdef0123456789abcdef";
+    const char *other = "1123456789abcdef0123456789abcdef";
+    mica_cache_state state;
+    uint64_t number = 0;
+    mica_recovery_log *log = mica_log_open(path, key, true, &state, &err);
+    ck_assert_int_eq(state, MICA_CACHE_ABSENT);
+    ck_assert(!mica_log_replay(log, module, "step", "c1", op, &number));
+    ck_assert(mica_log_add(log, "step", "c1", op, 7, &err) == MICA_OK);
+    ck_assert(mica_log_add(log, "step", "block", NULL, 1, &err) == MICA_OK);
+    ck_assert(mica_log_close(log, &err) == MICA_OK);
+    float before[16];
+    memcpy(before, mica_weights_get(module->weights, "w1")->data, sizeof before);
+    set_random(module, "w1", 4, (const int64_t[]){4, 4, 1, 1}, 77);
+    log = mica_log_open(path, key, true, &state, &err);
+    ck_assert_int_eq(state, MICA_CACHE_PART);
+    ck_assert_uint_eq(mica_log_taken(log), 2);
+    ck_assert(mica_log_replay(log, module, "step", "c1", op, &number));
+    ck_assert_uint_eq(number, 7);
+    ck_assert_int_eq(memcmp(before, mica_weights_get(module->weights, "w1")->data, sizeof before), 0);
+    ck_assert(mica_log_replay(log, module, "step", "block", NULL, &number));
+    ck_assert(!mica_log_replay(log, module, "step", "c1", layers.list[1].op, &number)); /* another layer's constants */
+    ck_assert(mica_log_close(log, &err) == MICA_OK);
+    log = mica_log_open(path, key, false, &state, &err);
+    ck_assert_uint_eq(mica_log_taken(log), 0);
+    ck_assert(mica_log_close(log, &err) == MICA_OK);
+    log = mica_log_open(path, other, true, &state, &err);
+    ck_assert_int_eq(state, MICA_CACHE_REFUSED);
+    ck_assert_ptr_nonnull(strstr(err.text, "another model, table, options or samples"));
+    ck_assert(mica_log_close(log, &err) == MICA_OK);
+    char *bytes = NULL;
+    size_t size = 0;
+    ck_assert(mica_read_file(path, 1 << 20, &bytes, &size, &err) == MICA_OK);
+    for (size_t cut = 0; cut < size; cut += 13) {
+        ck_assert(mica_write_file(path, bytes, cut, &err) == MICA_OK);
+        log = mica_log_open(path, key, true, &state, &err);
+        ck_assert(state == (cut < 8 ? MICA_CACHE_FOREIGN : MICA_CACHE_REFUSED));
+        ck_assert_uint_eq(mica_log_taken(log), 0);
+        ck_assert(mica_log_close(log, &err) == MICA_OK);
+    }
+    bytes[size / 2] ^= 1;
+    ck_assert(mica_write_file(path, bytes, size, &err) == MICA_OK);
+    log = mica_log_open(path, key, true, &state, &err);
+    ck_assert_int_eq(state, MICA_CACHE_REFUSED);
+    ck_assert_ptr_nonnull(strstr(err.text, "it is damaged"));
+    ck_assert(mica_log_close(log, &err) == MICA_OK);
+    mica_free(bytes);
+    mica_layers_free(&layers);
+    mica_module_destroy(module);
+}
+END_TEST
+
 int main(void) {
-    const TTest *const tests[] = {parts_are_the_whole, moments, exact_target, accurate_channel};
+    const TTest *const tests[] = {parts_are_the_whole, moments, exact_target, accurate_channel, logs};
     Suite *suite = suite_create("recovery in parts");
     TCase *tcase = tcase_create("all");
     tcase_add_checked_fixture(tcase, begin, teardown);
