@@ -1,14 +1,11 @@
 #include "passes/recovery/prefix.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "dialects/plan.h"
 #include "dialects/top/top.h"
 #include "ir/builder.h"
-#include "passes/lowering/lowering.h"
 #include "passes/recovery/span.h"
-#include "runtime/mrt_quant.h"
 #include "utils/arena.h"
 
 static bool is_placed(const mica_op *op) {
@@ -169,6 +166,7 @@ mica_status mica_prefix_open(mica_prefix *p, mica_module *reference, mica_module
     MICA_TRY(check_ops(p, err));
     p->typed = mica_module_clone(reference);
     MICA_TRY(mica_import_calibration(p->typed, job->table, job->options->asymmetric, err));
+    MICA_TRY(mica_prefix_find_grids(p, err));
     p->live = live_at(p, 0, &p->n_live, &p->bytes);
     p->kept = mica_alloc((p->samples + 1) * sizeof *p->kept);
     memset(p->kept, 0, (p->samples + 1) * sizeof *p->kept);
@@ -182,6 +180,7 @@ void mica_prefix_close(mica_prefix *p) {
     if (p->typed != NULL) {
         mica_module_destroy(p->typed);
     }
+    mica_prefix_free_grids(p);
     mrt_pool_destroy(p->pool);
     mica_free(p->kept);
     mica_free(p->live);
@@ -196,54 +195,6 @@ size_t mica_prefix_place(const mica_prefix *p, const mica_op *op) {
         }
     }
     return p->n_ops;
-}
-
-static mica_type range_of(const mica_prefix *p, const mica_value *value) {
-    const mica_block *body = mica_func_body(mica_module_func(p->typed, "main"));
-    for (const mica_op *op = body->first; op != NULL; op = op->next) {
-        for (uint32_t i = 0; i < op->n_results; ++i) {
-            if (strcmp(mica_value_name(&op->results[i]), mica_value_name(value)) == 0) {
-                return mica_type_element(op->results[i].type);
-            }
-        }
-    }
-    return NULL;
-}
-
-mica_levels mica_prefix_grid(const mica_prefix *p, const mica_value *value, const mica_layer *reader) {
-    const mica_recovery_options *options = p->job->options;
-    const mica_type range = range_of(p, value);
-    if (range == NULL || !mica_type_is_calibrated(range)) {
-        return (mica_levels){0};
-    }
-    const bool narrow = reader != NULL && mica_lower_narrow(reader->op, options->mode) == MICA_MODE_INT4;
-    const mica_cali_row *four = narrow ? mica_cali_table_get_int4(p->job->table, mica_value_name(value)) : NULL;
-    const double clip = four != NULL && four->threshold > 0.0 ? four->threshold : INFINITY;
-    const double min = fmax(range->min, -clip);
-    const double max = fmin(range->max, clip);
-    const int bits = narrow ? 4 : 8;
-    /* The rule of the lowering: other than 0 or -max at the low end, a range is asymmetric. */
-    const bool own = range->min != 0.0 && range->min != -range->max;
-    mrt_qparams q;
-    if ((options->asymmetric || own ? mrt_qparams_asymmetric(min, max, bits, &q)
-                                    : mrt_qparams_symmetric(min, max, bits, &q)) != MRT_OK) {
-        return (mica_levels){0};
-    }
-    const float low = q.dtype == MRT_U8 ? 0.0F : -(float)(1 << (bits - 1));
-    return (mica_levels){.scale = (float)(options->pow2 ? mrt_pow2_nearest(q.scale) : q.scale), .zero = (float)q.zero_point,
-                       .low = low, .high = low + (float)((1 << bits) - 1)};
-}
-
-/* Adding and taking off 1.5 * 2^23 rounds half to even. */
-void mica_levels_round(const mica_levels *grid, const float *x, float *y, int64_t n) {
-    const float big = 12582912.0F;
-    const mica_levels g = *grid;
-    for (int64_t i = 0; i < n; ++i) {
-        float v = g.scale > 0.0F ? x[i] / g.scale + g.zero : 0.0F;
-        v = v < g.low ? g.low : v > g.high ? g.high : v;
-        v = (v + big) - big;
-        y[i] = g.scale > 0.0F ? (v - g.zero) * g.scale : x[i];
-    }
 }
 
 /* --- moving ------------------------------------------------------------------------------------- */
@@ -301,6 +252,14 @@ static void way_close(way *w) {
     mica_free(w->out_at);
 }
 
+/* At the end of a part a value may be real that is integer in the whole model. */
+static void round_output(const mica_prefix *p, const mica_live *live, float *data) {
+    const mica_levels grid = mica_prefix_grid(p, live->value, NULL);
+    if (grid.scale > 0.0F && mica_type_is_float(mica_type_element(live->value->type), MICA_F32)) {
+        mica_levels_round(&grid, data, data, (int64_t)(live->bytes / sizeof *data));
+    }
+}
+
 /* One side of a sample: wanted values to to + wanted[i].offset. */
 static void way_run(const way *w, int side, int lane, size_t sample, const mica_live *wanted, size_t n, uint8_t *to) {
     const uint8_t *from = w->p->kept[sample] + (side == 1 ? w->p->bytes : 0);
@@ -320,6 +279,9 @@ static void way_run(const way *w, int side, int lane, size_t sample, const mica_
             outputs[i] = to + wanted[w->out_at[i]].offset;
         }
         mica_span_run(&w->span, side, lane, inputs, outputs);
+        for (size_t i = 0; side == 1 && i < w->n_out; ++i) {
+            round_output(w->p, &wanted[w->out_at[i]], outputs[i]);
+        }
         mica_free(inputs);
         mica_free(outputs);
     }

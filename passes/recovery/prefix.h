@@ -27,6 +27,7 @@ typedef struct mica_prefix {
     const mica_recovery_job *job;
     mica_module *reference, *work; /* borrowed: float weights; those of the quantized model */
     mica_module *typed;            /* with the ranges of the table */
+    struct mica_prefix_grids *grids; /* of the whole quantized model */
     mica_op **ops;                 /* of the reference's main without constants, in order; op->order is the place */
     size_t n_ops, samples;
     size_t at;                     /* ops [0, at) have run */
@@ -53,8 +54,11 @@ typedef struct mica_levels {
     float scale, zero, low, high;
 } mica_levels;
 
-/* Grid of a value in the quantized model; for a layer that reads it (not NULL) with the bits of that one. */
+/* Grid of a value in the whole quantized model, none where it is real there; for a layer that reads it (not NULL) with the bits of that one. */
 mica_levels mica_prefix_grid(const mica_prefix *p, const mica_value *value, const mica_layer *reader);
+/* For open and close. */
+mica_status mica_prefix_find_grids(mica_prefix *p, mica_error *err);
+void mica_prefix_free_grids(mica_prefix *p);
 /* Nearest points of the grid, halves to even. y may be x. */
 void mica_levels_round(const mica_levels *grid, const float *x, float *y, int64_t n);
 

@@ -361,14 +361,14 @@ START_TEST(logs) {
     size_t size = 0;
     ck_assert(mica_read_file(path, 1 << 20, &bytes, &size, &err) == MICA_OK);
     for (size_t cut = 0; cut < size; cut += 13) {
-        ck_assert(mica_write_file(path, bytes, cut, &err) == MICA_OK);
+        ck_assert(mica_write_file_atomic(path, bytes, cut, &err) == MICA_OK);
         log = mica_log_open(path, key, true, &state, &err);
         ck_assert(state == (cut < 8 ? MICA_CACHE_FOREIGN : MICA_CACHE_REFUSED));
         ck_assert_uint_eq(mica_log_taken(log), 0);
         ck_assert(mica_log_close(log, &err) == MICA_OK);
     }
     bytes[size / 2] ^= 1;
-    ck_assert(mica_write_file(path, bytes, size, &err) == MICA_OK);
+    ck_assert(mica_write_file_atomic(path, bytes, size, &err) == MICA_OK);
     log = mica_log_open(path, key, true, &state, &err);
     ck_assert_int_eq(state, MICA_CACHE_REFUSED);
     ck_assert_ptr_nonnull(strstr(err.text, "it is damaged"));
