@@ -3,7 +3,6 @@
  * samples held back does not fall stays as it was; so do blocks with ops that cannot be learned through. */
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "dialects/top/top.h"
@@ -16,12 +15,14 @@
 #include "utils/progress.h"
 
 enum {
-    STEPS = 160,
+    LEAST_STEPS = 20, MOST_STEPS = 150,
     POSITIONS = 784,           /* of the output that a step looks at, about */
     LEAST_BATCH = 2, MOST_BATCH = 16, LEAST_SAMPLES = 4,
     DATA_BYTES = 128 << 20,    /* inputs and targets of all samples of a block */
     SPACE_BYTES = 256 << 20,   /* workspaces of a batch */
 };
+
+static const double BLOCK_PRODUCTS = 16e9; /* multiplications that a block may cost */
 
 typedef struct learner {
     mica_prefix *p;
@@ -152,20 +153,30 @@ static int64_t batch_of(const mica_learn *g, const mica_block_range *block, cons
     return batch < 1 ? 1 : batch;
 }
 
+/* As many as BLOCK_PRODUCTS allow: forward, and backward twice as much. */
+static int64_t steps_of(const mica_learn *g, int64_t batch) {
+    double products = 1.0;
+    for (int i = 0; i < g->n_nodes; ++i) {
+        if (g->nodes[i].kind == MICA_LEARN_LAYER) {
+            products += 3.0 * (double)batch * (double)g->counts[g->nodes[i].out] *
+                        (double)g->layers[g->nodes[i].layer].layer->per;
+        }
+    }
+    const double steps = BLOCK_PRODUCTS / products;
+    return steps < LEAST_STEPS ? LEAST_STEPS : steps > MOST_STEPS ? MOST_STEPS : (int64_t)steps;
+}
+
 static void train_block(learner *s, mica_learn *g, const mica_block_range *block, const mica_learn_data *data) {
     mica_learn_grid *grids = mica_alloc(((size_t)g->n_layers + 1) * sizeof *grids);
     for (int i = 0; i < g->n_layers; ++i) {
         grids[i] = grid_of(s, &g->layers[i]);
     }
-    const mica_learn_plan plan = {.steps = getenv("ST") ? atoi(getenv("ST")) : STEPS, .batch = batch_of(g, block, data), .seed = 1 + block->first,
+    const int64_t batch = batch_of(g, block, data);
+    const mica_learn_plan plan = {.steps = steps_of(g, batch), .batch = batch, .seed = 1 + block->first,
                                   .pool = s->p->pool};
     double before = 0.0;
     double after = 0.0;
     mica_learn_train(g, grids, data, &plan, &before, &after);
-    if (getenv("DBG")) {
-        fprintf(stderr, "%zu-%zu %s: %.2f -> %.2f dB\n", block->first, block->last, mica_value_name(block->output),
-                -10 * log10(before), -10 * log10(after));
-    }
     const bool better = after < before;
     for (int i = 0; i < g->n_layers; ++i) {
         if (better) {

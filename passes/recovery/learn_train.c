@@ -6,27 +6,18 @@
 #include "utils/arena.h"
 #include "utils/prng.h"
 
-/* Adam with its usual constants; sizes in steps of the grid. */
+/* Adam with its usual constants. */
 static const float BETA1 = 0.9F;
 static const float BETA2 = 0.99F;
-#include <stdlib.h>
-#include <stdio.h>
-static double env(const char *n, double d) { const char *t = getenv(n); return t ? atof(t) : d; }
-#define WEIGHT_RATE ((float)env("WR", 0.05))
-#define ROUND_RATE ((float)env("RR", 0.08))
-#define REGULARIZER ((float)env("RG", 2.0))
-#define BIAS_PART ((float)env("BP", 1.0))
-// /* first half: weights in steps of their grid */
-// = 0.08F;  /* second half: variables of the sigmoid */
-// = 2.0F;  /* times the size of the gradient at the end */
-static const double BETA_FIRST = 20.0;
-static const double BETA_LAST = 2.0;
-enum { HELD_BACK = 4, ERROR_LANES = 8 };
+static const float RATE = 0.1F;        /* of the variables of the sigmoid */
+static const float BEGIN = 0.1F;       /* a weight begins this far from where it was, towards the other level */
+enum { HELD_BACK = 4, ERROR_LANES = 8, BINS = 64, STAGES = 16 };
 
 /* One variable per weight or bias. */
 typedef struct variables {
     float *now, *first, *second; /* value, moments of its gradient */
-    float *base;                 /* second half: the level below, in steps */
+    float *base;                 /* the level below, in steps of the grid */
+    bool *hard;                  /* the level is decided */
     int64_t count;
 } variables;
 
@@ -38,18 +29,16 @@ typedef struct train {
     mica_learn_space *spaces; /* per sample of a batch */
     const int64_t *chosen;    /* samples of this step */
     variables *weights, *bias; /* per layer */
-    float *sizes;             /* per layer: root mean square of the gradient */
-    int64_t step;
-    bool rounds;              /* second half */
-    float rate, regular;      /* of this step */
-    double beta;
+    bool rounds;              /* false: which way the weights want to go is only asked */
+    float rate;               /* of this step */
     float unbias1, unbias2;
 } train;
 
 static float *zeros(int64_t n) { return memset(mica_alloc((size_t)(n + 1) * sizeof(float)), 0, (size_t)(n + 1) * sizeof(float)); }
 
 static variables variables_of(int64_t n) {
-    return (variables){.now = zeros(n), .first = zeros(n), .second = zeros(n), .base = zeros(n), .count = n};
+    return (variables){.now = zeros(n), .first = zeros(n), .second = zeros(n), .base = zeros(n),
+                       .hard = memset(mica_alloc((size_t)n + 1), 0, (size_t)n + 1), .count = n};
 }
 
 static void free_variables(variables *v) {
@@ -57,6 +46,7 @@ static void free_variables(variables *v) {
     mica_free(v->first);
     mica_free(v->second);
     mica_free(v->base);
+    mica_free(v->hard);
 }
 
 /* --- soft rounding ------------------------------------------------------------------------------ */
@@ -91,7 +81,8 @@ static bool is_free(const train *t, int layer, int64_t i) {
 static void put_weight(const train *t, int layer, int64_t i) {
     if (is_free(t, layer, i)) {
         const variables *v = &t->weights[layer];
-        const float level = t->rounds ? v->base[i] + soft(v->now[i]) : v->now[i];
+        const float h = soft(v->now[i]);
+        const float level = v->base[i] + (v->hard[i] ? (h >= 0.5F ? 1.0F : 0.0F) : h);
         const double scale = t->grids[layer].scales[i / t->g->layers[layer].layer->per];
         t->g->layers[layer].weights[i] = (float)((double)level * scale);
     }
@@ -110,7 +101,7 @@ static void begin_layer(train *t, int layer) {
     }
 }
 
-/* From weights to their rounding: the level below, and how far above it they are. */
+/* From levels to variables: the level below, and how far above it they are. */
 static void begin_rounding(train *t, int layer) {
     variables *v = &t->weights[layer];
     const float most = (float)t->grids[layer].most;
@@ -121,8 +112,37 @@ static void begin_rounding(train *t, int layer) {
         below = below < -most ? -most : below > most - 1.0F ? most - 1.0F : below;
         v->base[i] = below;
         const float h = level - below;
-        v->now[i] = soft_inverse(h < 0.5F ? (float)env("H0", 0.1) : 1.0F - (float)env("H0", 0.1));
+        v->now[i] = soft_inverse(h < 0.5F ? BEGIN : 1.0F - BEGIN);
         v->first[i] = v->second[i] = 0.0F;
+    }
+}
+
+/* How sure a weight is of its level: 0 .. BINS - 1. */
+static int sureness(float v) {
+    const int bin = (int)(fabsf(2.0F * soft(v) - 1.0F) * (float)BINS);
+    return bin < BINS ? bin : BINS - 1;
+}
+
+/* Decides the levels of `wanted` weights of a layer in all, those that are surest first; the others go on and make
+ * up for what that moves. */
+static void decide(train *t, int layer, int64_t wanted) {
+    variables *v = &t->weights[layer];
+    int64_t counts[BINS] = {0};
+    for (int64_t i = 0; i < v->count; ++i) {
+        wanted -= v->hard[i];
+        counts[sureness(v->now[i])] += !v->hard[i];
+    }
+    int least = BINS;
+    while (least > 0 && wanted > 0) {
+        wanted -= counts[--least];
+    }
+    int64_t left = least < BINS ? counts[least] + wanted : 0; /* of the last bin */
+    for (int64_t i = 0; i < v->count; ++i) {
+        const int bin = sureness(v->now[i]);
+        if (!v->hard[i] && bin >= least && (bin > least || left-- > 0)) {
+            v->hard[i] = true;
+            put_weight(t, layer, i);
+        }
     }
 }
 
@@ -167,32 +187,18 @@ static float adam(const train *t, variables *v, int64_t i, float g, float rate) 
     return rate * (v->first[i] * t->unbias1) / (sqrtf(v->second[i] * t->unbias2) + 1e-20F);
 }
 
-/* Gradient of sum (1 - |2h - 1|^beta) by h. */
-static float regularizer(float h, double beta) {
-    const float x = 2.0F * h - 1.0F;
-    return -2.0F * (float)beta * powf(fabsf(x), (float)beta - 1.0F) * (x > 0.0F ? 1.0F : -1.0F);
-}
-
 static void update_weight(const train *t, int layer, int64_t i) {
-    if (!is_free(t, layer, i)) {
+    variables *v = &t->weights[layer];
+    if (!is_free(t, layer, i) || v->hard[i]) {
         return;
     }
-    variables *v = &t->weights[layer];
     const float scale = (float)t->grids[layer].scales[i / t->g->layers[layer].layer->per];
     const float g = gradient(t, false, layer, i) * scale;
-    const float most = (float)t->grids[layer].most;
     if (!t->rounds) {
         v->first[i] += g; /* which way it wants to go */
         return;
     }
-    if (t->rounds) {
-        const float h = soft(v->now[i]);
-        const float all = g + t->regular * t->sizes[layer] * regularizer(h, t->beta);
-        v->now[i] -= adam(t, v, i, all * soft_slope(v->now[i]), t->rate);
-    } else {
-        const float level = v->now[i] - adam(t, v, i, g, t->rate);
-        v->now[i] = level < -most ? -most : level > most ? most : level;
-    }
+    v->now[i] -= adam(t, v, i, g * soft_slope(v->now[i]), t->rate);
     put_weight(t, layer, i);
 }
 
@@ -209,32 +215,16 @@ static void update_row(void *context, int64_t row) {
     }
     if (t->rounds && t->g->layers[layer].bias != NULL && t->grids[layer].scales[row] > 0.0) {
         variables *b = &t->bias[layer];
-        const float rate = (float)t->grids[layer].bias_step * BIAS_PART * t->rate;
+        const float rate = (float)t->grids[layer].bias_step * t->rate;
         b->now[row] -= adam(t, b, row, gradient(t, true, layer, row), rate);
         t->g->layers[layer].bias[row] = b->now[row];
     }
 }
 
-/* Sizes of the gradients, which the regularizer is measured by. */
-static void measure_size(void *context, int64_t layer) {
-    const train *t = context;
-    const int64_t n = t->weights[layer].count;
-    double power = 0.0;
-    for (int64_t i = 0; i < n; ++i) {
-        const double scale = t->grids[layer].scales[i / t->g->layers[layer].layer->per];
-        const double g = (double)gradient(t, false, (int)layer, i) * scale;
-        power += g * g;
-    }
-    t->sizes[layer] = (float)sqrt(power / (double)n);
-}
-
-/* Rates and weights of step t->step of the half. */
+/* Rates and weights of a step. */
 static void schedule(train *t, int64_t at, int64_t steps) {
     const double part = (double)at / (double)steps;
-    const double fall = 0.5 * (1.0 + cos(3.14159265358979 * part));
-    t->rate = t->rounds ? ROUND_RATE * (float)(0.5 + 0.5 * fall) : WEIGHT_RATE * (float)(0.05 + 0.95 * fall);
-    t->regular = t->rounds ? REGULARIZER * (float)part : 0.0F;
-    t->beta = BETA_FIRST + (BETA_LAST - BETA_FIRST) * part;
+    t->rate = RATE * (float)(1.0 - 0.5 * part);
     t->unbias1 = 1.0F / (1.0F - powf(BETA1, (float)(at + 1)));
     t->unbias2 = 1.0F / (1.0F - powf(BETA2, (float)(at + 1)));
 }
@@ -267,7 +257,7 @@ static order order_of(const mica_learn_data *data, uint64_t seed) {
     return o;
 }
 
-static void run_half(train *t, order *o, int64_t steps) {
+static void run_steps(train *t, order *o, int64_t steps) {
     int64_t *chosen = mica_alloc((size_t)(t->plan->batch + 1) * sizeof *chosen);
     int64_t rows = 0;
     for (int i = 0; i < t->g->n_layers; ++i) {
@@ -283,10 +273,12 @@ static void run_half(train *t, order *o, int64_t steps) {
         }
         schedule(t, at, steps);
         mrt_parallel_for(t->plan->pool, t->plan->batch, run_sample, t);
-        if (t->rounds) {
-            mrt_parallel_for(t->plan->pool, t->g->n_layers, measure_size, t);
-        }
         mrt_parallel_for(t->plan->pool, rows, update_row, t);
+        /* From the first third on, stage by stage. */
+        const int64_t stage = (at - steps / 3) * STAGES / (steps - steps / 3);
+        for (int i = 0; t->rounds && stage > 0 && i < t->g->n_layers; ++i) {
+            decide(t, i, t->weights[i].count * stage / STAGES);
+        }
     }
     mica_free(chosen);
 }
@@ -296,9 +288,7 @@ void mica_learn_train(mica_learn *g, const mica_learn_grid *grids, const mica_le
     const size_t n = (size_t)g->n_layers + 1;
     train t = {.g = g, .grids = grids, .data = data, .plan = plan,
                .weights = mica_alloc(n * sizeof(variables)), .bias = mica_alloc(n * sizeof(variables)),
-               .sizes = mica_alloc(n * sizeof(float)),
                .spaces = mica_alloc((size_t)(plan->batch + 1) * sizeof(mica_learn_space))};
-    double b0=mica_learn_error(g, data, 0, HELD_BACK, plan->pool);
     *before = mica_learn_error(g, data, HELD_BACK - 1, HELD_BACK, plan->pool);
     for (int64_t k = 0; k < plan->batch; ++k) {
         mica_learn_space_init(&t.spaces[k], g);
@@ -307,20 +297,17 @@ void mica_learn_train(mica_learn *g, const mica_learn_grid *grids, const mica_le
         begin_layer(&t, i);
     }
     order o = order_of(data, plan->seed);
-    run_half(&t, &o, (o.count + plan->batch - 1) / plan->batch);
-    double a=mica_learn_error(g, data, HELD_BACK - 1, HELD_BACK, plan->pool), b=mica_learn_error(g, data, 0, HELD_BACK, plan->pool);
+    run_steps(&t, &o, (o.count + plan->batch - 1) / plan->batch);
     t.rounds = true;
     for (int i = 0; i < g->n_layers; ++i) {
         begin_rounding(&t, i);
     }
-    run_half(&t, &o, plan->steps);
+    run_steps(&t, &o, plan->steps);
     for (int i = 0; i < g->n_layers; ++i) {
         end_layer(&t, i);
         free_variables(&t.weights[i]);
         free_variables(&t.bias[i]);
     }
-    double c=mica_learn_error(g, data, HELD_BACK - 1, HELD_BACK, plan->pool), d=mica_learn_error(g, data, 0, HELD_BACK, plan->pool);
-    if (getenv("DBG")) fprintf(stderr, "train %.2f free %.2f hard %.2f | check %.2f free %.2f hard %.2f batch %d steps %d\n", -10*log10(b0), -10*log10(b), -10*log10(d), -10*log10(*before), -10*log10(a), -10*log10(c), (int)plan->batch, (int)plan->steps);
     *after = mica_learn_error(g, data, HELD_BACK - 1, HELD_BACK, plan->pool);
     for (int64_t k = 0; k < plan->batch; ++k) {
         mica_learn_space_free(&t.spaces[k], g);
@@ -328,7 +315,6 @@ void mica_learn_train(mica_learn *g, const mica_learn_grid *grids, const mica_le
     mica_free(o.samples);
     mica_free(t.weights);
     mica_free(t.bias);
-    mica_free(t.sizes);
     mica_free(t.spaces);
 }
 

@@ -1,5 +1,7 @@
-/* Learning the rounded weights of a small graph: gradient steps, first on the weights as they are, then on their
- * rounding (AdaRound: up or down by a rectified sigmoid that a growing regularizer drives to 0 or 1). */
+/* Learning the rounding of a small graph's weights: every weight may take one of two levels, the one that it has and
+ * the one beside it that the gradient points to. A rectified sigmoid says how far it is from one to the other (as in
+ * AdaRound). Instead of a regularizer that drives all of them to 0 or 1, levels are decided in stages, the surest
+ * first, and the gradient steps between let the rest make up for it: that takes tens of steps, not thousands. */
 #ifndef MICA_RECOVERY_LEARN_TRAIN_H
 #define MICA_RECOVERY_LEARN_TRAIN_H
 

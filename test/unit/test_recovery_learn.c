@@ -249,8 +249,101 @@ START_TEST(feed_forward) {
 }
 END_TEST
 
+/* --- rounding ----------------------------------------------------------------------------------- */
+
+enum { WEIGHTS = 8, ROWS = 24, SAMPLES = 16 };
+static const float EXACT[WEIGHTS] = {10.42f, 20.44f, 30.38f, -7.59f, 3.45f, 15.41f, -22.57f, 8.36f};
+
+/* Inputs that rise and fall together, so that errors of rounding add up. */
+static void make_samples(mica_learn_data *data) {
+    mica_prng prng;
+    mica_prng_seed(&prng, 5);
+    data->count = SAMPLES;
+    data->inputs = mica_alloc(SAMPLES * sizeof(float *));
+    data->targets = mica_alloc(SAMPLES * sizeof(float *));
+    for (int s = 0; s < SAMPLES; ++s) {
+        float *x = data->inputs[s] = mica_alloc(ROWS * WEIGHTS * sizeof(float));
+        float *y = data->targets[s] = mica_alloc(ROWS * sizeof(float));
+        for (int r = 0; r < ROWS; ++r) {
+            const float common = mica_prng_normal(&prng);
+            y[r] = 0.0f;
+            for (int k = 0; k < WEIGHTS; ++k) {
+                x[r * WEIGHTS + k] = common + 0.5f * mica_prng_normal(&prng);
+                y[r] += x[r * WEIGHTS + k] * EXACT[k];
+            }
+        }
+    }
+}
+
+static double naive_error(const mica_learn_data *data, const float *w) {
+    double error = 0.0;
+    for (int s = 0; s < SAMPLES; ++s) {
+        for (int r = 0; r < ROWS; ++r) {
+            double y = 0.0;
+            for (int k = 0; k < WEIGHTS; ++k) {
+                y += (double)data->inputs[s][r * WEIGHTS + k] * (double)w[k];
+            }
+            error += (y - (double)data->targets[s][r]) * (y - (double)data->targets[s][r]);
+        }
+    }
+    return error;
+}
+
+START_TEST(brute_force) {
+    const mica_layer layer = {.groups = 1, .rows = 1, .per = WEIGHTS, .row_step = WEIGHTS, .step = 1};
+    mica_learn_data data;
+    make_samples(&data);
+    double best = INFINITY;
+    float nearest[WEIGHTS];
+    for (int bits = 0; bits < 1 << WEIGHTS; ++bits) {
+        float w[WEIGHTS];
+        for (int k = 0; k < WEIGHTS; ++k) {
+            w[k] = floorf(EXACT[k]) + (float)(bits >> k & 1);
+            nearest[k] = rintf(EXACT[k]);
+        }
+        best = fmin(best, naive_error(&data, w));
+    }
+    const double begun = naive_error(&data, nearest);
+    ck_assert_double_gt(begun, 4.0 * best);
+    float first[WEIGHTS];
+    for (int threads = 1; threads <= 3; ++threads) {
+        mica_learn g = graph_of(1, 1);
+        g.layers[0] = (mica_learn_layer){.layer = &layer, .weights = mica_alloc(sizeof nearest)};
+        memcpy(g.layers[0].weights, nearest, sizeof nearest);
+        g.counts[0] = ROWS * WEIGHTS;
+        g.counts[1] = ROWS;
+        g.nodes[0] = (mica_learn_node){.kind = MICA_LEARN_LAYER, .out = 1, .limit = -1.0};
+        double scale = 1.0;
+        bool fixed[WEIGHTS] = {false};
+        const mica_learn_grid grid = {.scales = &scale, .fixed = fixed, .most = 127};
+        mrt_pool *pool = mrt_pool_create(threads);
+        const mica_learn_plan plan = {.steps = 150, .batch = 4, .seed = 1, .pool = pool};
+        double before = 0.0;
+        double after = 0.0;
+        mica_learn_train(&g, &grid, &data, &plan, &before, &after);
+        mrt_pool_destroy(pool);
+        const float *w = g.layers[0].weights;
+        ck_assert_double_lt(after, before);
+        ck_assert_double_lt(naive_error(&data, w), 2.0 * best);
+        ck_assert_double_lt(naive_error(&data, w), 0.5 * begun);
+        for (int k = 0; k < WEIGHTS; ++k) {
+            ck_assert_float_eq(w[k], rintf(w[k]));
+        }
+        memcpy(threads == 1 ? first : nearest, threads == 1 ? w : nearest, sizeof first);
+        ck_assert_int_eq(memcmp(first, w, sizeof first), 0);
+        mica_learn_free(&g);
+    }
+    for (int s = 0; s < SAMPLES; ++s) {
+        mica_free(data.inputs[s]);
+        mica_free(data.targets[s]);
+    }
+    mica_free(data.inputs);
+    mica_free(data.targets);
+}
+END_TEST
+
 int main(void) {
-    const TTest *const tests[] = {convolutions, pools, feed_forward};
+    const TTest *const tests[] = {convolutions, pools, feed_forward, brute_force};
     Suite *suite = suite_create("recovery by learning");
     TCase *tcase = tcase_create("all");
     tcase_set_timeout(tcase, 60);
