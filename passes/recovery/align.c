@@ -69,7 +69,7 @@ static bool load(aligning *w, int64_t i) {
     const mica_tensor_statistics *statistics = mica_map_get(w->statistics, name);
     aligned *a = &w->list[w->count];
     a->row = mica_cali_table_get(w->job->table, name);
-    if (a->row == NULL || statistics == NULL || a->row->threshold <= 0.0 ||
+    if (a->row == NULL || statistics == NULL || a->row->threshold <= 0.0 || mica_cali_table_get_int4(w->job->table, name) != NULL ||
         (choice != NULL && (choice->range != NULL || (choice->bits != 0 && choice->bits != 8)))) {
         return false;
     }

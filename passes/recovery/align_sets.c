@@ -44,12 +44,8 @@ static void close_all(mica_align_sets *sets, const mica_op *op) {
 /* The layer of an op whose constants nobody else uses. */
 static const mica_layer *layer_of(const mica_layers *layers, const mica_op *op) {
     for (size_t i = 0; i < layers->count; ++i) {
-        const mica_layer *l = &layers->list[i];
-        if (l->op == op) {
-            const mica_value *bias = mica_op_present(op, 2);
-            const bool own = mica_value_has_one_use(mica_op_operand(op, 1)) &&
-                             (bias == NULL || (l->bias != NULL && mica_value_has_one_use(bias)));
-            return own ? l : NULL;
+        if (layers->list[i].op == op) {
+            return mica_layer_is_own(&layers->list[i]) ? &layers->list[i] : NULL;
         }
     }
     return NULL;
