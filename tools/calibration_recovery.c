@@ -23,7 +23,8 @@ static bool wanted_steps(const calibration_settings *s, mica_recovery_options *o
         any = any || options->wanted[i];
     }
     for (size_t i = 0; i < mica_recovery_steps(); ++i) {
-        options->wanted[i] = options->wanted[i] || (any && options->pow2 && strcmp(mica_recovery_name(i), "scale_alignment") == 0);
+        const bool aligns = strcmp(mica_recovery_name(i), "scale_alignment") == 0;
+        options->wanted[i] = options->wanted[i] || (aligns && any && options->pow2);
     }
     return any;
 }

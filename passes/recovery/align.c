@@ -69,7 +69,8 @@ static bool load(aligning *w, int64_t i) {
     const mica_tensor_statistics *statistics = mica_map_get(w->statistics, name);
     aligned *a = &w->list[w->count];
     a->row = mica_cali_table_get(w->job->table, name);
-    if (a->row == NULL || statistics == NULL || a->row->threshold <= 0.0 || mica_cali_table_get_int4(w->job->table, name) != NULL ||
+    if (a->row == NULL || statistics == NULL || a->row->threshold <= 0.0 ||
+        mica_cali_table_get_int4(w->job->table, name) != NULL ||
         (choice != NULL && (choice->range != NULL || (choice->bits != 0 && choice->bits != 8)))) {
         return false;
     }
@@ -165,10 +166,8 @@ static void move_ranges(const aligning *w, int j) {
         const double low = fmin((double)t->histogram.min * factor_of(j), 0.0);
         const double high = fmax((double)t->histogram.max * factor_of(j), 0.0);
         const char *name = mica_value_name(&w->sets->list[a->index].op->results[0]);
-        const mica_moved moved = {.name = name,
-                                  .origin = name,
-                                  .chosen = true,
-                                  .image = {threshold, a->row->min < 0.0 ? fmax(low, -threshold) : 0.0, fmin(high, threshold)}};
+        const mica_range range = {threshold, a->row->min < 0.0 ? fmax(low, -threshold) : 0.0, fmin(high, threshold)};
+        const mica_moved moved = {.name = name, .origin = name, .chosen = true, .image = range};
         if (j != 0 || threshold != a->row->threshold) {
             mica_vec_push(w->job->moves, moved);
         }
