@@ -132,7 +132,8 @@ START_TEST(single_tensors) {
     graph_begin(&g, 31, mobile);
     graph_run was = run_float(&g);
     result r = align(&g, 1, NULL);
-    ck_assert(r.report.rows[0].kept);
+    ck_assert_msg(r.report.rows[0].kept, "%zu changed, %.2f -> %.2f", r.report.rows[0].changed,
+                  r.report.rows[0].before, r.report.rows[0].after);
     ck_assert_msg(r.report.rows[0].after > r.report.rows[0].before + 0.5, "%.2f -> %.2f", r.report.rows[0].before,
                   r.report.rows[0].after);
     static const struct { const char *name; bool is_signed; } open[] = {{"a", false}, {"b", false}, {"p", true}};
