@@ -66,8 +66,8 @@ typedef struct mrt_real_range {
 mrt_real_range mrt_real_range_of(int64_t act, double limit);
 static inline float mrt_real_value(int64_t sum, double scale, double low, double high) {
     const double v = (double)sum * scale;
-    const double above = v > low ? v : low;
-    return (float)(above < high ? above : high);
+    const double above = v < low ? low : v;
+    return (float)(above > high ? high : above);
 }
 
 /* y = clamp(zero_point + half_up(a * multiplier_a + b * multiplier_b, shift)) [add-int]; |a|, |b| <=
