@@ -69,8 +69,8 @@ static void print_result(const mica_optimal_result *r, size_t samples) {
            mica_nsr_to_db(r->int8_nsr), mica_nsr_to_db(r->int8.nsr), r->int8.cosine, r->noise_samples, samples);
     printf("front: %zu points, %.2f s to measure, %.2f s to solve\n", r->count, r->noise_seconds, r->solve_seconds);
     print_front(r);
-    printf("chosen: predicted %.2f dB, real %.2f dB, cosine %.6f\n", mica_nsr_to_db(p->nsr), mica_nsr_to_db(p->real.nsr),
-           p->real.cosine);
+    printf("chosen: predicted %.2f dB, %.2f dB as the other runs differ, real %.2f dB, cosine %.6f\n",
+           mica_nsr_to_db(p->nsr), r->expected_db, mica_nsr_to_db(p->real.nsr), p->real.cosine);
     printf("by addition alone it has %.2f dB, and no choice of this cost more than %.2f dB (gap %.2f %%)\n",
            mica_nsr_to_db(p->sum), mica_nsr_to_db(p->bound), 100.0 * r->gap);
 }

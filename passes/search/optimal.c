@@ -1,6 +1,7 @@
 #include "passes/search/optimal.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "passes/search/cross_front.h"
@@ -316,6 +317,27 @@ static void find_front(search *s) {
     mica_cross_front(s->cross, &s->model, &s->sums, budgets, sizeof SHARES / sizeof SHARES[0], s->job->threads, &s->front);
 }
 
+static int compare_numbers(const void *a, const void *b) {
+    const double x = *(const double *)a;
+    const double y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The chosen point was chosen for its run too: what the prediction is worth, the other runs tell. */
+static double expected_db(const mica_optimal_result *r) {
+    double moves[MOST_RUNS];
+    size_t n = 0;
+    for (size_t i = 0; i < r->count && n < MOST_RUNS; ++i) {
+        const mica_optimal_point *p = &r->points[i];
+        if (p->was_run && i != r->chosen) {
+            moves[n++] = mica_nsr_to_db(p->real.nsr) - mica_nsr_to_db(p->nsr);
+        }
+    }
+    qsort(moves, n, sizeof *moves, compare_numbers);
+    const double middle = n > 0 ? (moves[n / 2] + moves[(n - 1) / 2]) / 2.0 : 0.0;
+    return mica_nsr_to_db(r->points[r->chosen].nsr) + middle;
+}
+
 static mica_status solve(search *s) {
     mica_optimal_result *out = s->out;
     double ignored = 0.0;
@@ -344,6 +366,7 @@ static mica_status solve(search *s) {
         describe(s, &s->front.points[i], &out->points[i]);
     }
     MICA_TRY(s->options->expected_cos > 0.0 ? choose_cheapest(s) : choose_best(s));
+    out->expected_db = expected_db(out);
     out->qtable = table_of(s, s->front.points[out->chosen].modes);
     return MICA_OK;
 }

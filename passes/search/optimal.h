@@ -45,6 +45,7 @@ typedef struct mica_optimal_result {
     double int8_nsr;          /* predicted */
     bool used[MICA_MODE_COUNT];          /* modes that were tried */
     mica_mode beaten_by[MICA_MODE_COUNT]; /* of those that were not, though the processor has them */
+    double expected_db;       /* of the chosen point: predicted, and moved by the median of what the other runs differ by */
     size_t noise_samples;
     size_t runs;
     double noise_seconds, solve_seconds;
