@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How cost grows: batch 1..64, image side 112..896, calibration samples 1..1000.
+"""How cost grows: batch 1..64, image side 112..896, calibration samples 1..1000, searches with samples and with ops.
     bench/growth.py [--build build] [--shared ../shared] [--work DIR] [--runs 5] [--threads 1] [SECTION ...]
 MobileNetV2 with random weights (topologies.py; needs numpy and onnx) runs in float and INT8, channels-last plan included;
 calibration takes EfficientNet-lite0 and the shared photos, listed again and again. Sizes of a section take turns, times are
@@ -99,7 +99,52 @@ def section_samples(flow, options):
           ("samples", "CPU, s", "wall, s", "peak memory, MiB", "of linear, without the first"), rows)
 
 
-SECTIONS = {"batch": section_batch, "side": section_side, "samples": section_samples}
+def search_jobs(flow, name, source, count):
+    """Name of a job: CPU seconds of calibration and searches with `count` samples."""
+    common = (*source, "--quiet", "--threads", "1")
+    table_file, rows = flow.path(name + ".table"), ("--quantize_table", flow.path("rows"), "--inference_num", count)
+    jobs = {
+        "run_calibration": ("run_calibration", "-o", table_file, "--cali_method", "mse"),
+        "search_qtable": ("run_calibration", "-o", flow.path("t"), "--cali_method", "mse", "--search", "search_qtable", *rows),
+        "optimal": ("run_calibration", "-o", flow.path("t"), "--cali_method", "mse", "--search", "optimal", *rows),
+        "run_sensitive_layer": ("run_sensitive_layer", "--processor", "bm1684x", "--calibration_table", table_file, "--quantize_method_list", "mse", *rows),
+    }
+    return {job: mica(flow, tool, flow.path(name + ".mlir"), *rest, *common).cpu for job, (tool, *rest) in jobs.items()}
+
+
+def search_table(title, unit, sizes, found):
+    jobs = list(found[sizes[0]])
+    middle = sizes[len(sizes) // 2]
+    rows = [(n, *["%.2f (%.2f)" % (found[n][j], found[n][j] / n / (found[middle][j] / middle)) for j in jobs]) for n in sizes]
+    table(title, (unit, *[j + ", CPU s (of linear)" for j in jobs]), rows)
+
+
+def section_search_samples(flow, options):
+    name = "efficientnet_lite0"
+    if not transform(flow, name, *EFFICIENTNET).ok:
+        return
+    files = photos(flow)
+    found = {}
+    for n in (8, 16, 32, 64):
+        found[n] = search_jobs(flow, name, write_list(flow, "%d.txt" % n, files[:n]), n)
+    search_table("Searches, EfficientNet-lite0, 1 thread", "samples", (8, 16, 32, 64), found)
+
+
+def section_search_ops(flow, options):
+    blocks = (8, 16, 32, 64)
+    found = {}
+    for n in blocks:
+        name = "chain%d" % n
+        Result([sys.executable, os.path.join(HERE, "topologies.py"), name, flow.path(name + ".onnx")])
+        mica(flow, "model_transform", "--model_name", name, "--model_def", flow.path(name + ".onnx"), "--channel_format", "none",
+             "--mlir", flow.path(name + ".mlir"))
+        samples = [make_input(flow, "in%d" % i, (1, 3, 32, 32)) for i in range(8)]
+        found[3 * n] = search_jobs(flow, name, write_list(flow, "chain.txt", samples), 8)
+    search_table("Searches, chains of blocks, 8 samples, 1 thread", "ops", [3 * n for n in blocks], found)
+
+
+SECTIONS = {"batch": section_batch, "side": section_side, "samples": section_samples,
+            "search_samples": section_search_samples, "search_ops": section_search_ops}
 
 
 def main():

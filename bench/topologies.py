@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Well-known topologies with random weights, for measuring speed where no trained model is at hand.
-    topologies.py NAME OUT.onnx            NAME: resnet18 resnet50 mobilenetv2 vit_tiny
+    topologies.py NAME OUT.onnx            NAME: resnet18 resnet50 mobilenetv2 vit_tiny chain<blocks>
 Weights have the spread of He's rule and a fixed seed, so activations keep a sane range and every run writes the same
-file. Inputs are 'input' [1, 3, 224, 224], outputs 'logits' [1, 1000]. Needs the Python packages numpy and onnx."""
+file. Inputs are 'input' [1, 3, 224, 224], outputs 'logits' [1, 1000]; of a chain of so
+many blocks (two convolutions and a sum, as MobileNetV2 has them) [1, 3, 32, 32]. Needs the Python packages numpy and onnx."""
 import sys
 
 import numpy as np
@@ -48,9 +49,9 @@ class Net:
         x = self.op("Flatten", self.op("GlobalAveragePool", x))
         return self.op("Gemm", x, self.normal((width, 1000), width, 1.0), self.constant(np.zeros(1000)))
 
-    def write(self, result, path):
+    def write(self, result, path, side):
         self.nodes.append(helper.make_node("Identity", [result], ["logits"], name="logits"))
-        shapes = (("input", [1, 3, 224, 224]), ("logits", [1, 1000]))
+        shapes = (("input", [1, 3, side, side]), ("logits", [1, 1000]))
         infos = [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes]
         graph = helper.make_graph(self.nodes, "net", infos[:1], infos[1:], self.weights)
         save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
@@ -120,6 +121,13 @@ def vit(net, width=192, depth=12, heads=3, patch=16):
     return net.op("Gemm", x, net.normal((width, 1000), width, 1.0), net.constant(np.zeros(1000)))
 
 
+def chain(net, blocks):
+    x = net.conv("input", 3, 16, 3, 2, act="Relu6")
+    for _ in range(blocks):
+        x = net.op("Add", x, net.conv(net.conv(x, 16, 16, 3, act="Relu6"), 16, 16, 1, act=None))
+    return net.classifier(x, 16)
+
+
 NETS = {
     "resnet18": lambda net: resnet(net, (2, 2, 2, 2), False),
     "resnet50": lambda net: resnet(net, (3, 4, 6, 3), True),
@@ -128,7 +136,9 @@ NETS = {
 }
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in NETS:
+    blocks = sys.argv[1][len("chain"):] if len(sys.argv) == 3 and sys.argv[1].startswith("chain") else ""
+    if len(sys.argv) != 3 or not (sys.argv[1] in NETS or blocks.isdigit()):
         sys.exit(__doc__)
     built = Net()
-    built.write(NETS[sys.argv[1]](built), sys.argv[2])
+    result = chain(built, int(blocks)) if blocks else NETS[sys.argv[1]](built)
+    built.write(result, sys.argv[2], 32 if blocks else 224)
