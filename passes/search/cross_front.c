@@ -46,8 +46,9 @@ static int64_t best_within(const search *s, double budget) {
     return best;
 }
 
-/* The solver's front with other products as they are around a choice. */
+/* The solver's front with other products as they are around a choice; without a proof, so with few labels. */
 static void solve_around(search *s, const uint8_t *around) {
+    enum { LABELS = 2048 };
     const mica_solve_problem *p = &s->model->problem;
     mica_solve_op *ops = mica_alloc((p->n_ops + 1) * sizeof *ops);
     mica_solve_edge *edges = mica_alloc((p->n_edges + 1) * sizeof *edges);
@@ -55,7 +56,7 @@ static void solve_around(search *s, const uint8_t *around) {
     memcpy(edges, p->edges, p->n_edges * sizeof *edges);
     mica_cross_problem(s->cross, around, ops, edges);
     const mica_solve_problem problem = {.ops = ops, .n_ops = p->n_ops, .edges = edges, .n_edges = p->n_edges,
-                                        .most_labels = p->most_labels};
+                                        .most_labels = LABELS};
     mica_solve_front front;
     mica_solve(&problem, &front);
     for (size_t i = 0; i < front.count; ++i) {
@@ -130,8 +131,11 @@ static void make_front(search *s, mica_solve_front *out) {
     }
 }
 
-/* Each costs about as much as there are ops. */
-static size_t most_kicks(const mica_model *model) { return 20000 / (model->problem.n_ops + 50); }
+/* Each costs as much as there are ops, so that all of them cost the same for any number. The first budget is the one that is
+ * asked for. */
+static size_t most_kicks(const mica_model *model, size_t budget) {
+    return (budget == 0 ? 4000 : 1000) / (model->problem.n_ops + 20);
+}
 
 void mica_cross_front(const mica_cross *cross, const mica_model *model, const mica_solve_front *start,
                       const double *budgets, size_t n_budgets, int threads, mica_solve_front *out) {
@@ -148,7 +152,7 @@ void mica_cross_front(const mica_cross *cross, const mica_model *model, const mi
                 solve_around(&s, s.points.data[best].modes);
             }
         }
-        polish(&s, budgets[i], most_kicks(model));
+        polish(&s, budgets[i], most_kicks(model, i));
     }
     mrt_pool_destroy(s.pool);
     make_front(&s, out);
