@@ -105,9 +105,11 @@ def search_jobs(flow, name, source, count):
     table_file, rows = flow.path(name + ".table"), ("--quantize_table", flow.path("rows"), "--inference_num", count)
     jobs = {
         "run_calibration": ("run_calibration", "-o", table_file, "--cali_method", "mse"),
-        "search_qtable": ("run_calibration", "-o", flow.path("t"), "--cali_method", "mse", "--search", "search_qtable", "--expected_cos", "1", *rows),
+        "search_qtable": ("run_calibration", "-o", flow.path("t"), "--cali_method", "mse", "--search", "search_qtable",
+                          "--expected_cos", "1", *rows),
         "optimal": ("run_calibration", "-o", flow.path("t"), "--cali_method", "mse", "--search", "optimal", *rows),
-        "run_sensitive_layer": ("run_sensitive_layer", "--processor", "bm1684x", "--calibration_table", table_file, "--quantize_method_list", "mse", "--expected_cos", "1",
+        "run_sensitive_layer": ("run_sensitive_layer", "--processor", "bm1684x", "--calibration_table", table_file, "--quantize_method_list",
+                                "mse", "--expected_cos", "1",
                                 *rows),
     }
     return {job: mica(flow, tool, flow.path(name + ".mlir"), *rest, *common).cpu for job, (tool, *rest) in jobs.items()}
