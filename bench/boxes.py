@@ -5,6 +5,7 @@ Sections: nanodet, det, rec. What is tested is never calibrated with: photograph
 --folds parts, text pictures are left out one by one, with all their views; results of all parts are added up."""
 import argparse
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -12,11 +13,15 @@ import tempfile
 import numpy as np
 
 NANODET = ["--mean", "103.53,116.28,123.675", "--scale", "0.01742919,0.01750700,0.01712475", "--pixel_format", "bgr"]
-ASYM, ROUND, SEARCH = "asymmetric", "rounding", "search"
-STEPS = {ROUND: ["--finetune_level", "1"], SEARCH: ["--search", "optimal", "--max_cost", "10"]}
-# Method, then what else; other combinations can be named by --only.
-SETTINGS = ["mse", "max", "mse asymmetric", "max asymmetric", "mse asymmetric rounding", "mse asymmetric search",
-            "mse asymmetric rounding search"]
+ASYM = "asymmetric"
+# What a word of a setting adds to run_calibration; --recovered or --quantize_table goes with it.
+STEPS = {"rounding": ["--finetune_level", "1"], "prefix": ["--finetune_level", "2"],
+         "products": ["--part_quantize", "H_mode"],
+         "search": ["--search", "optimal", "--max_float_macs", "10", "--inference_num", "8"]}
+# Method, then what else; other combinations can be named by --only. "products": convolutions and products in integers,
+# all else in F16; "entry": the first layers too, as far as 10 % of the MACs go; "search": at most 10 % of them not in INT8.
+SETTINGS = ["mse", "mse asymmetric", "max asymmetric", "mse asymmetric products", "mse asymmetric products entry",
+            "mse asymmetric search"]
 
 
 class Bench:
@@ -58,19 +63,44 @@ class Bench:
             file.writelines(s + "\n" for s in samples)
         table, mlir = self.path("table"), self.path(name + ".mlir")
         common = ["--data_list", self.path("samples.txt"), "--doctor", "off", "--quiet", "--cali_method", words[0],
-                  "-o", table]
+                  "-o", table, "--cache", self.path("statistics")]
         deploy = ["--quantize", "INT8", "--calibration_table", table] + asymmetric
         steps = [w for w in words if w in STEPS]
         if not steps:
             self.run("run_calibration", mlir, *common)
         for step in steps:
-            where = ["--recovered", self.path(name + "_recovered.mlir")] if step == ROUND else \
+            recovers = "--finetune_level" in STEPS[step]
+            where = ["--recovered", self.path(name + "_recovered.mlir")] if recovers else \
                 ["--quantize_table", self.path("qtable")]
-            self.run("run_calibration", mlir, *common, *STEPS[step], *asymmetric, *where)
-            mlir = where[1] if step == ROUND else mlir
-            deploy += where if step == SEARCH else []
+            used = asymmetric if step != "products" else []
+            self.run("run_calibration", mlir, *common, *STEPS[step], *used, *where)
+            mlir = where[1] if recovers else mlir
+            deploy += [] if recovers else where
+        if "entry" in words:
+            deploy = add_entry(mlir, self.path("qtable"), "--quantize_table" in deploy) + deploy
         self.run("model_deploy", "--mlir", mlir, "--processor", "bm1684x", "--model", self.path(name + ".bmodel"), *deploy)
         return name + ".bmodel"
+
+
+def add_entry(mlir, table, has_rows, share=0.1):
+    """F16 for all ops up to the last convolution that keeps the MACs of all so far within the share."""
+    rows, macs = [], []
+    with open(mlir) as file:
+        for line in file:
+            op = re.search(r'= "top\.(\w+)"\(.*\) -> \(?tensor<([\dx]+)xf32>.*loc\(.*?"([^"]+)"', line)
+            if op and op.group(1) not in ("Weight", "Input", "None"):
+                shapes = [[int(d) for d in t.split("x")] for t in re.findall(r"tensor<([\dx]+)xf32>", line)]
+                rows.append(op.group(3))
+                depth = {"Conv": np.prod(shapes[1][1:]), "MatMul": shapes[0][-1]}.get(op.group(1), 0) if len(shapes) > 2 else 0
+                macs.append(int(np.prod(shapes[-1]) * depth))
+    sums = np.cumsum(macs)
+    last = max((i for i, m in enumerate(macs) if m and sums[i] <= share * sums[-1]), default=-1)
+    old = open(table).readlines() if has_rows else []
+    old = [row for row in old if row.split()[0] not in rows[:last + 1]]
+    with open(table, "w") as file:
+        file.writelines(old + ["%s F16\n" % name for name in rows[:last + 1]])
+    print("%s: %d ops of the entry, %.1f %% of the MACs" % (mlir, last + 1, 100.0 * sums[last] / sums[-1]), file=sys.stderr)
+    return [] if has_rows else ["--quantize_table", table]
 
 
 def table(title, head, rows):
@@ -148,16 +178,15 @@ def section_nanodet(bench):
     files = [os.path.join(folder, f) for f in sorted(os.listdir(folder)) if f.endswith(".jpg")]
     photos = [files[i:i + 3] for i in range(0, len(files), 3)]
     reference = {f: bench.outputs("nanodet.mlir", f) for f in files}
-    rows = []
-    for setting in bench.names:
-        agreement = Agreement()
-        for fold in range(bench.folds):
-            tests = [f for p in photos[fold::bench.folds] for f in p]
+    found = {setting: Agreement() for setting in bench.names}
+    for fold in range(bench.folds):
+        tests = [f for p in photos[fold::bench.folds] for f in p]
+        for setting in bench.names:
             model = bench.quantize("nanodet", [f for f in files if f not in tests], setting)
             for f in tests:
-                agreement.add(nanodet_boxes, reference[f], bench.outputs(model, f))
-        rows.append((setting,) + agreement.row())
-        print(rows[-1], file=sys.stderr, flush=True)
+                found[setting].add(nanodet_boxes, reference[f], bench.outputs(model, f))
+            print(fold, setting, found[setting].row(), file=sys.stderr, flush=True)
+    rows = [(setting,) + agreement.row() for setting, agreement in found.items()]
     table("NanoDet, %d photographs, %d parts" % (len(photos), bench.folds), HEAD, rows)
 
 
@@ -283,18 +312,17 @@ def section_det(bench):
              for name, image in text_pictures(bench).items()}
     folder = bench.data("data/photos")
     photos = [save(bench, "photo_" + f, det_input(picture(bench, os.path.join(folder, f)), SIDE))
-              for f in sorted(os.listdir(folder))[::3] if f.endswith(".jpg")]
+              for f in sorted(os.listdir(folder))[::9] if f.endswith(".jpg")]
     reference = {v: bench.outputs("ppocr_det.mlir", v) for part in views.values() for v in part}
-    rows = []
-    for setting in bench.names:
-        agreement = Agreement()
-        for name, tests in views.items():
-            others = [v for other, part in views.items() if other != name for v in part]
+    found = {setting: Agreement() for setting in bench.names}
+    for name, tests in views.items():
+        others = [v for other, part in views.items() if other != name for v in part]
+        for setting in bench.names:
             model = bench.quantize("ppocr_det", interleave(others, photos), setting)
             for v in tests:
-                agreement.add(det_boxes, reference[v], bench.outputs(model, v))
-        rows.append((setting,) + agreement.row())
-        print(rows[-1], file=sys.stderr, flush=True)
+                found[setting].add(det_boxes, reference[v], bench.outputs(model, v))
+            print(name, setting, found[setting].row(), file=sys.stderr, flush=True)
+    rows = [(setting,) + agreement.row() for setting, agreement in found.items()]
     table("PP-OCR detection, %d views of %d pictures, each left out in turn" % (len(reference), len(views)), HEAD, rows)
 
 
@@ -344,17 +372,17 @@ def section_rec(bench):
                          for i, part in enumerate(parts)
                          for stretch, shift in ((1, 0), (0.8, 0), (0.9, 5), (1.1, 2), (1.25, 0), (1, 9))]
     reference = {t: bench.outputs("ppocr_rec.mlir", t) for part in tests.values() for t in part}
-    rows = []
-    for setting in bench.names:
-        positions = same = equal = 0
-        for name, part in tests.items():
-            others = [s for other in samples if other != name for s in samples[other]]
+    count = {setting: [0, 0, 0] for setting in bench.names}  # positions, the same, the same texts
+    for name, part in tests.items():
+        others = [s for other in samples if other != name for s in samples[other]]
+        for setting in bench.names:
             model = bench.quantize("ppocr_rec", interleave(others[::2], others[1::2]), setting)
             for t in part:
                 (a, text_a), (b, text_b) = texts(reference[t]), texts(bench.outputs(model, t))
-                positions, same, equal = positions + len(a), same + int((a == b).sum()), equal + (text_a == text_b)
-        rows.append((setting, "%d of %d" % (equal, len(reference)), "%.2f %%" % (100.0 * same / positions)))
-        print(rows[-1], file=sys.stderr, flush=True)
+                count[setting] = [c + d for c, d in zip(count[setting], (len(a), int((a == b).sum()), text_a == text_b))]
+            print(name, setting, count[setting], file=sys.stderr, flush=True)
+    rows = [(setting, "%d of %d" % (c[2], len(reference)), "%.2f %%" % (100.0 * c[1] / c[0]))
+            for setting, c in count.items()]
     table("PP-OCR recognition, %d pictures and %d lines in them, each picture left out in turn"
           % (len(tests), len(reference) - len(tests)), ("options", "same text", "same CTC positions"), rows)
 
