@@ -1,4 +1,5 @@
-/* Conv, Deconv, Scale -> tpu.Conv*, tpu.Deconv [conv-int, conv-real, weight-per-channel, weight-int4, bias-fold]. */
+/* Conv, Deconv, Scale -> tpu.Conv*, tpu.Deconv [conv-int, conv-real, weight-per-channel, weight-scale,
+ * weight-balance, weight-int4, bias-fold]. */
 #include <math.h>
 #include <stdio.h>
 
@@ -9,6 +10,8 @@ typedef struct channel_weights {
     int64_t channels;  /* output channels */
     int64_t per;       /* weights of a channel */
     int8_t *q;         /* in the order of the source array */
+    float *row;        /* a channel that does not lie side by side */
+    int8_t *row_q;
     int32_t *bias;
     double *scales;
     int bits;
@@ -31,23 +34,22 @@ static int64_t weight_index(const weight_order *o, int64_t c, int64_t k) {
     return (row * o->out_per_group + c % o->out_per_group) * o->window + k % o->window;
 }
 
-static double channel_absmax(const weight_order *order, const float *w, int64_t c, int64_t n) {
-    double absmax = 0.0;
-    for (int64_t k = 0; k < n; k += order->run) {
-        absmax = fmax(absmax, mrt_weights_absmax(w + weight_index(order, c, k), order->run));
-    }
-    return absmax;
-}
-
 static mica_status quantize_channel(mica_lowering *l, const mica_op *op, const weight_order *order,
                                     const float *w, double bias, mica_type in, mica_type out,
                                     int64_t c, channel_weights *r) {
-    const double scale = mica_lower_weight_scale(l, channel_absmax(order, w, c, r->per), bias,
-                                                 mica_lower_scale_of(in), r->bits);
+    double scale = 0.0;
     int64_t sum = 0;
-    for (int64_t k = 0; k < r->per; k += order->run) {
-        const int64_t at = weight_index(order, c, k);
-        sum += mrt_quantize_weights_to(w + at, order->run, scale, mrt_weight_most(r->bits), r->q + at);
+    if (order->run == r->per) {
+        const int64_t at = weight_index(order, c, 0);
+        sum = mica_lower_weight_row(l, w + at, r->per, r->bits, bias, in, r->q + at, &scale);
+    } else {
+        for (int64_t k = 0; k < r->per; ++k) {
+            r->row[k] = w[weight_index(order, c, k)];
+        }
+        sum = mica_lower_weight_row(l, r->row, r->per, r->bits, bias, in, r->row_q, &scale);
+        for (int64_t k = 0; k < r->per; ++k) {
+            r->q[weight_index(order, c, k)] = r->row_q[k];
+        }
     }
     r->scales[c] = scale;
     r->bias[c] = mrt_bias_fold(bias, mica_lower_scale_of(in), scale, mica_lower_zero_of(in), sum);
@@ -74,6 +76,8 @@ static channel_weights channel_weights_alloc(mica_arena *arena, int64_t channels
         .channels = channels,
         .per = per,
         .q = mica_arena_alloc(arena, n * (size_t)per + 1),
+        .row = mica_arena_alloc(arena, (size_t)(per + 1) * sizeof(float)),
+        .row_q = mica_arena_alloc(arena, (size_t)per + 1),
         .bias = mica_arena_alloc(arena, n * sizeof(int32_t)),
         .scales = mica_arena_alloc(arena, n * sizeof(double)),
         .bits = bits,

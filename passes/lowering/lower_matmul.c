@@ -1,7 +1,9 @@
-/* MatMul -> tpu.MatMul [matmul-int, matmul-real, weight-per-channel, weight-int4, bias-fold]. */
+/* MatMul -> tpu.MatMul [matmul-int, matmul-real, weight-per-channel, weight-scale, weight-balance,
+ * weight-int4, bias-fold]. */
 #include <math.h>
 
 #include "passes/lowering/lower_hooks.h"
+#include "utils/arena.h"
 
 /* A constant right operand [K, N] (or [N, K]) as one int8 column per output. */
 typedef struct columns {
@@ -16,30 +18,47 @@ static columns columns_of(const mica_ndarray *w, bool transposed) {
                       : (columns){.k = rows, .n = cols, .k_step = cols, .n_step = 1};
 }
 
-static void find_absmax(const columns *at, const float *source, double *absmax) {
-    for (int64_t n = 0; n < at->n && at->k_step == 1; ++n) {
-        absmax[n] = mrt_weights_absmax(source + n * at->n_step, at->k);
-    }
-    for (int64_t k = 0; k < at->k && at->k_step != 1; ++k) {
-        for (int64_t n = 0; n < at->n; ++n) {
-            const double size = fabs((double)source[k * at->k_step + n]);
-            absmax[n] = size > absmax[n] ? size : absmax[n];
+enum { COLUMNS = 16 }; /* side by side in a cache line */
+
+/* Columns [first, first + count) of a [K, N] matrix as rows, and integers of such rows back into columns. */
+static void columns_to_rows(const columns *at, const float *source, int64_t first, int64_t count, float *rows) {
+    for (int64_t k = 0; k < at->k; ++k) {
+        for (int64_t n = 0; n < count; ++n) {
+            rows[n * at->k + k] = source[k * at->k_step + first + n];
         }
     }
 }
 
-static void quantize_columns(const columns *at, const float *source, const double *scales, int most, int8_t *q,
-                             int64_t *sums) {
-    for (int64_t n = 0; n < at->n && at->k_step == 1; ++n) {
-        sums[n] = mrt_quantize_weights_to(source + n * at->n_step, at->k, scales[n], most, q + n * at->n_step);
-    }
-    for (int64_t k = 0; k < at->k && at->k_step != 1; ++k) {
-        for (int64_t n = 0; n < at->n; ++n) {
-            const int64_t i = k * at->k_step + n;
-            q[i] = mrt_quantize_weight_to(source[i], scales[n], most);
-            sums[n] += q[i];
+static void rows_to_columns(const columns *at, const int8_t *rows, int64_t first, int64_t count, int8_t *q) {
+    for (int64_t k = 0; k < at->k; ++k) {
+        for (int64_t n = 0; n < count; ++n) {
+            q[k * at->k_step + first + n] = rows[n * at->k + k];
         }
     }
+}
+
+static void quantize_columns(const mica_lowering *l, const columns *at, const float *source, int bits, const double *bias,
+                             mica_type in, double *scales, int8_t *q, int64_t *sums) {
+    if (at->k_step == 1) {
+        for (int64_t n = 0; n < at->n; ++n) {
+            const int64_t first = n * at->n_step;
+            sums[n] = mica_lower_weight_row(l, source + first, at->k, bits, bias[n], in, q + first, &scales[n]);
+        }
+        return;
+    }
+    float *rows = mica_alloc((size_t)(COLUMNS * at->k + 1) * sizeof *rows);
+    int8_t *rows_q = mica_alloc((size_t)(COLUMNS * at->k) + 1);
+    for (int64_t first = 0; first < at->n; first += COLUMNS) {
+        const int64_t count = at->n - first < COLUMNS ? at->n - first : COLUMNS;
+        columns_to_rows(at, source, first, count, rows);
+        for (int64_t n = 0; n < count; ++n) {
+            sums[first + n] = mica_lower_weight_row(l, rows + n * at->k, at->k, bits, bias[first + n], in,
+                                                    rows_q + n * at->k, &scales[first + n]);
+        }
+        rows_to_columns(at, rows_q, first, count, q);
+    }
+    mica_free(rows);
+    mica_free(rows_q);
 }
 
 /* Multiplier and shift of every column. */
@@ -74,7 +93,7 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
     const float *source = w->data;
     const mica_type in = mica_type_element(input->type);
     int8_t *q = mica_arena_alloc(arena, (size_t)(at.k * at.n) + 1);
-    double *absmax = mica_arena_alloc(arena, (size_t)at.n * sizeof *absmax);
+    double *real_bias = mica_arena_alloc(arena, (size_t)at.n * sizeof *real_bias);
     double *scales = mica_arena_alloc(arena, (size_t)at.n * sizeof *scales);
     int64_t *sums = mica_arena_alloc(arena, (size_t)at.n * sizeof *sums);
     int32_t *bias_q = mica_arena_alloc(arena, (size_t)at.n * sizeof *bias_q);
@@ -82,15 +101,12 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
     const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;
     const int64_t bias_count = bias != NULL ? mica_ndarray_count(mica_weight_data(bias_value)) : 0;
     const double offset = mica_type_is_quant(out) ? mica_lower_tie_offset(l, op) : 0.0;
-    find_absmax(&at, source, absmax);
     for (int64_t n = 0; n < at.n; ++n) {
-        const double b = (bias_count == 0 ? 0.0 : (double)bias[bias_count == 1 ? 0 : n]) + offset;
-        scales[n] = mica_lower_weight_scale(l, absmax[n], b, mica_lower_scale_of(in), bits);
+        real_bias[n] = (bias_count == 0 ? 0.0 : (double)bias[bias_count == 1 ? 0 : n]) + offset;
     }
-    quantize_columns(&at, source, scales, mrt_weight_most(bits), q, sums);
+    quantize_columns(l, &at, source, bits, real_bias, in, scales, q, sums);
     for (int64_t n = 0; n < at.n; ++n) {
-        const double b = (bias_count == 0 ? 0.0 : (double)bias[bias_count == 1 ? 0 : n]) + offset;
-        bias_q[n] = mrt_bias_fold(b, mica_lower_scale_of(in), scales[n], mica_lower_zero_of(in), sums[n]);
+        bias_q[n] = mrt_bias_fold(real_bias[n], mica_lower_scale_of(in), scales[n], mica_lower_zero_of(in), sums[n]);
     }
     const mica_type type = mica_lower_weight_type(l, bits, transposed ? 0 : 1, scales, (size_t)at.n);
     mica_value *operands[3] = {

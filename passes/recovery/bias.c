@@ -3,12 +3,10 @@
  * that nothing is corrected twice. From runs: bias_means.c, bias_parallel.c, bias_sequential.c. */
 #include "passes/recovery/bias.h"
 
-#include <math.h>
 #include <string.h>
 
 #include "dialects/top/top.h"
 #include "ir/builder.h"
-#include "runtime/mrt_quant.h"
 #include "utils/arena.h"
 
 bool mica_layer_add_bias(mica_module *module, const mica_layer *l, const double *delta) {
@@ -33,19 +31,14 @@ bool mica_layer_add_bias(mica_module *module, const mica_layer *l, const double 
 }
 
 /* Mean of what rounding takes from row o. */
-static double shift_of(const mica_recovery_job *job, const mica_layer *l, int64_t o, double in_scale) {
+static double shift_of(const mica_recovery_job *job, const mica_layer *l, int64_t o, int8_t *q) {
     const float *w = l->filter + o * l->row_step;
     const double *sums = l->sums + o / (l->rows / l->groups) * l->per;
-    double absmax = 0.0;
-    for (int64_t k = 0; k < l->per; ++k) {
-        absmax = fmax(absmax, fabs((double)w[k * l->step]));
-    }
-    const double scale = mica_row_scale(job, l, absmax, l->bias != NULL ? (double)l->bias[o] : 0.0, in_scale);
-    const int most = mrt_weight_most(mica_layer_bits(job, l));
+    double scale = 0.0;
+    (void)mica_layer_row(job, l, o, q, &scale);
     double shift = 0.0;
     for (int64_t k = 0; k < l->per; ++k) {
-        const double value = (double)w[k * l->step];
-        shift += (value - mrt_quantize_weight_to(value, scale, most) * scale) * sums[k] / (double)l->count;
+        shift += ((double)w[k * l->step] - (double)q[k] * scale) * sums[k] / (double)l->count;
     }
     return shift;
 }
@@ -58,9 +51,11 @@ static void analytic(mica_module *module, const mica_recovery_job *job, size_t *
             continue;
         }
         double *delta = mica_alloc((size_t)(l->rows + 1) * sizeof *delta);
+        int8_t *q = mica_alloc((size_t)l->per + 1);
         for (int64_t o = 0; o < l->rows; ++o) {
-            delta[o] = shift_of(job, l, o, in_scale);
+            delta[o] = shift_of(job, l, o, q);
         }
+        mica_free(q);
         *changed += mica_layer_add_bias(module, l, delta);
         mica_free(delta);
     }

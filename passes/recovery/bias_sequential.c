@@ -161,26 +161,21 @@ static double measure(chain *c, mica_bias_part *p, int32_t tensor) {
 
 /* --- one layer --- */
 
-static double row_absmax(const mica_layer *l, int64_t o) {
-    double absmax = 0.0;
-    for (int64_t k = 0; k < l->per; ++k) {
-        absmax = fmax(absmax, fabs((double)l->filter[o * l->row_step + k * l->step]));
-    }
-    return absmax;
-}
-
 /* The integer biases that the lowering makes of corrected ones. */
 static int32_t *moved_bias(const chain *c, const mica_layer *l, const int32_t *old, const double *delta) {
     const double in_scale = mica_input_scale(c->job, l);
     int32_t *moved = mica_alloc((size_t)(l->rows + 1) * sizeof *moved);
+    int8_t *q = mica_alloc((size_t)l->per + 1);
     for (int64_t o = 0; o < l->rows; ++o) {
         const double before = l->bias != NULL ? (double)l->bias[o] : 0.0;
-        const double scale = mica_row_scale(c->job, l, row_absmax(l, o), before, in_scale);
+        double scale = 0.0;
+        (void)mica_layer_row(c->job, l, o, q, &scale);
         const int64_t by = (int64_t)mrt_bias_fold((double)(float)(before + delta[o]), in_scale, scale, 0, 0) -
                            mrt_bias_fold(before, in_scale, scale, 0, 0);
         const int64_t sum = old[o] + by;
         moved[o] = (int32_t)(sum < INT32_MIN ? INT32_MIN : sum > INT32_MAX ? INT32_MAX : sum);
     }
+    mica_free(q);
     return moved;
 }
 

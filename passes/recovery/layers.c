@@ -6,6 +6,7 @@
 #include "dialects/top/top.h"
 #include "ir/builder.h"
 #include "passes/lowering/lowering.h"
+#include "passes/lowering/weight_row.h"
 #include "passes/recovery/layers.h"
 #include "runtime/mrt_quant.h"
 #include "utils/arena.h"
@@ -142,6 +143,23 @@ double mica_input_scale(const mica_recovery_job *job, const mica_layer *l) {
 double mica_row_scale(const mica_recovery_job *job, const mica_layer *l, double absmax, double bias, double in_scale) {
     const double scale = mrt_weight_scale_to(absmax, fabs(bias), in_scale, mrt_weight_most(mica_layer_bits(job, l)));
     return job->options->pow2 ? mrt_pow2_above(scale) : scale;
+}
+
+int64_t mica_layer_row(const mica_recovery_job *job, const mica_layer *l, int64_t o, int8_t *q, double *scale) {
+    const mica_value *input = mica_op_operand(l->op, 0);
+    const mica_cali_row *range = mica_cali_table_get(job->table, mica_value_name(input));
+    const mica_row_rule rule = {.bias = l->bias != NULL ? (double)l->bias[o] : 0.0,
+                                .scale_in = mica_input_scale(job, l),
+                                .bits = mica_layer_bits(job, l),
+                                .pow2 = job->options->pow2,
+                                .positive = range != NULL && range->min >= 0.0};
+    float *w = mica_alloc((size_t)(l->per + 1) * sizeof *w);
+    for (int64_t k = 0; k < l->per; ++k) {
+        w[k] = l->filter[o * l->row_step + k * l->step];
+    }
+    const int64_t sum = mica_quantize_row(&rule, w, l->per, q, scale);
+    mica_free(w);
+    return sum;
 }
 
 struct mica_runner {

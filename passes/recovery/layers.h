@@ -98,6 +98,10 @@ double mica_input_scale(const mica_recovery_job *job, const mica_layer *layer);
 double mica_row_scale(const mica_recovery_job *job, const mica_layer *layer, double absmax, double bias,
                       double in_scale);
 
+/* The integers that the lowering makes of row o, in the order of the layer's inputs; returns their sum. The input
+ * has a row in the table. */
+int64_t mica_layer_row(const mica_recovery_job *job, const mica_layer *l, int64_t o, int8_t *q, double *scale);
+
 /* A module that runs: float, or lowered to INT8 with the table. */
 typedef struct mica_runner mica_runner;
 mica_runner *mica_runner_open(mica_module *module, const mica_cali_table *table,

@@ -146,7 +146,7 @@ void mica_cross_front(const mica_cross *cross, const mica_model *model, const mi
     }
     rate(&s);
     for (size_t i = 0; i < n_budgets; ++i) {
-        for (int round = 0; round < (i == 0 ? ROUNDS : 1); ++round) {
+        for (int round = 0; round < ROUNDS; ++round) {
             const int64_t best = best_within(&s, budgets[i]);
             if (best >= 0) {
                 solve_around(&s, s.points.data[best].modes);

@@ -8,7 +8,7 @@
 #include "utils/arena.h"
 #include "utils/progress.h"
 
-enum { INT8_SAMPLES = 8, FLOAT_SAMPLES = 1, MOST_RUNS = 6 };
+enum { INT8_SAMPLES = 8, FLOAT_SAMPLES = 2, MOST_RUNS = 6 };
 
 /* Products per second of a mode against those of INT8, as vendors state them for matrix units; F32 runs on the
  * vector units; weights of 4 bits beside values of 8 save half of the bytes, no products: half of what INT4 saves. */

@@ -2,6 +2,7 @@
 #include "test/ref/ref_int4.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "test/ref/ref_int.h"
 
@@ -50,6 +51,31 @@ static void derive(double ratio, int64_t *multiplier, int *shift) {
     *shift = 31 - exponent;
 }
 
+/* [weight-balance] flip after flip, the one that lowers the loss most. */
+static void balance(const float *w, int32_t *q, int64_t k, double scale, int32_t most) {
+    for (;;) {
+        double sum = 0.0;
+        for (int64_t i = 0; i < k; i++) {
+            sum += (double)w[i] / scale - q[i];
+        }
+        int64_t best = -1;
+        double gain = 0.0;
+        int32_t by = sum > 0.0 ? 1 : -1;
+        for (int64_t i = 0; i < k; i++) {
+            const double e = (double)w[i] / scale - q[i];
+            const double found = e * e - (e - by) * (e - by) + sum * sum - (sum - by) * (sum - by);
+            if (e * by > 0.0 && found > gain && abs(q[i] + by) <= most) {
+                gain = found;
+                best = i;
+            }
+        }
+        if (best < 0) {
+            return;
+        }
+        q[best] += by;
+    }
+}
+
 /* The sum in steps of *scale times that of the input. */
 static int64_t sum_of(const int32_t *x, const float *w, int64_t k, double bias, int bits, const ref_int4_grid *in,
                       double *scale) {
@@ -60,9 +86,17 @@ static int64_t sum_of(const int32_t *x, const float *w, int64_t k, double bias, 
     }
     *scale = at_least(fmax(absmax / most, fabs(bias) / (in->scale * 1073741824.0)));
     int64_t sum = (int64_t)nearbyint(bias / (in->scale * *scale));
+    int32_t *q = malloc((size_t)(k + 1) * sizeof *q);
     for (int64_t i = 0; i < k; i++) {
-        sum += (int64_t)(x[i] - in->zero) * ref_int_quantize((double)w[i], *scale, 0, -most, most);
+        q[i] = ref_int_quantize((double)w[i], *scale, 0, -most, most);
     }
+    if (in->low == 0 && in->zero == 0) {
+        balance(w, q, k, *scale, most);
+    }
+    for (int64_t i = 0; i < k; i++) {
+        sum += (int64_t)(x[i] - in->zero) * q[i];
+    }
+    free(q);
     return sum;
 }
 

@@ -161,7 +161,7 @@ START_TEST(float_out) {
     ck_assert_int_eq(lowered_row(&l, "p")->mode, MICA_MODE_INT8);
     const double needed = sqnr_of(&g, l.tpu, 2), before = sqnr_of(&g, all.tpu, 2);
     ck_assert_msg(needed >= before - 1.5, "case %d: %.1f dB, all requantized %.1f\n%s", at, needed, before, text);
-    ck_assert_msg(!f32 || needed > 30.0, "case %d: %.1f dB\n%s", at, needed, text);
+    ck_assert_msg(!f32 || needed > 28.0, "case %d: %.1f dB\n%s", at, needed, text);
     free(text);
     lowered_end(&l);
     lowered_end(&all);

@@ -16,7 +16,8 @@ static mica_error err;
 
 /* Row 0 has its largest weight on an input that is always 0; the other three inputs are equal. Nearest
  * rounding takes 0.4 steps from each of them, 1.2 in all; rounded together 0.2 remain. */
-static const float FILTER[4] = {127.0f, 10.4f, 20.4f, 30.4f};
+enum { N = 68 }; /* so long that its scale is not searched */
+static const float FILTER[N] = {127.0f, 10.4f, 20.4f, 30.4f};
 static const float BIAS[1] = {0.0f};
 
 static void begin(void) {
@@ -28,15 +29,15 @@ static void begin(void) {
 
 static mica_module *net(void) {
     mica_module *module = parse(
-        "func.func @main(%a: tensor<8x4xf32> loc(\"x\")) -> tensor<8x1xf32> {\n"
-        "  %0 = \"top.Input\"(%a) : (tensor<8x4xf32>) -> tensor<8x4xf32> loc(\"x\")\n"
-        "  %1 = \"top.Weight\"() : () -> tensor<4x1xf32> loc(\"w\")\n"
+        "func.func @main(%a: tensor<8x68xf32> loc(\"x\")) -> tensor<8x1xf32> {\n"
+        "  %0 = \"top.Input\"(%a) : (tensor<8x68xf32>) -> tensor<8x68xf32> loc(\"x\")\n"
+        "  %1 = \"top.Weight\"() : () -> tensor<68x1xf32> loc(\"w\")\n"
         "  %2 = \"top.Weight\"() : () -> tensor<1xf32> loc(\"b\")\n"
-        "  %3 = \"top.MatMul\"(%0, %1, %2) : (tensor<8x4xf32>, tensor<4x1xf32>, tensor<1xf32>) -> "
+        "  %3 = \"top.MatMul\"(%0, %1, %2) : (tensor<8x68xf32>, tensor<68x1xf32>, tensor<1xf32>) -> "
         "tensor<8x1xf32> loc(\"y\")\n"
         "  return %3 : tensor<8x1xf32>\n}\n");
     ck_assert_msg(module != NULL, "%s", last_diag);
-    const int64_t dims[2] = {4, 1};
+    const int64_t dims[2] = {N, 1};
     mica_weights_set(module->weights, "w", "<f4", 2, dims, FILTER, true);
     mica_weights_set(module->weights, "b", "<f4", 1, dims + 1, BIAS, true);
     return module;
@@ -46,10 +47,10 @@ static void write_samples(int n) {
     mica_prng prng;
     mica_prng_seed(&prng, 3);
     for (int i = 0; i < n; ++i) {
-        float data[32] = {0};
-        const int64_t dims[2] = {8, 4};
+        float data[8 * N] = {0};
+        const int64_t dims[2] = {8, N};
         for (int r = 0; r < 8; ++r) {
-            data[r * 4 + 1] = data[r * 4 + 2] = data[r * 4 + 3] = mica_prng_normal(&prng);
+            data[r * N + 1] = data[r * N + 2] = data[r * N + 3] = mica_prng_normal(&prng);
         }
         char file[32];
         snprintf(file, sizeof file, "s%02d.npy", i);
@@ -79,7 +80,7 @@ static mica_status recover(mica_module *module, const char *step, int threads,
 
 START_TEST(rounding_together) {
     write_samples(12);
-    float first[4] = {0};
+    float first[N] = {0};
     for (int threads = 1; threads <= 3; ++threads) {
         mica_module *module = net();
         mica_recovery_report report;
@@ -88,7 +89,7 @@ START_TEST(rounding_together) {
         ck_assert_uint_eq(report.held_back, 3);
         ck_assert(report.rows[0].kept);
         ck_assert_double_gt(report.rows[0].after, report.rows[0].before + 3.0);
-        float w[4];
+        float w[N];
         memcpy(w, mica_weights_get(module->weights, "w")->data, sizeof w);
         const float sum = FILTER[1] + FILTER[2] + FILTER[3];
         ck_assert_double_lt(fabs((double)(w[1] + w[2] + w[3] - sum)), 0.3);
