@@ -37,16 +37,18 @@ static int64_t weight_index(const weight_order *o, int64_t c, int64_t k) {
 static mica_status quantize_channel(mica_lowering *l, const mica_op *op, const weight_order *order,
                                     const float *w, double bias, mica_type in, mica_type out,
                                     int64_t c, channel_weights *r) {
+    mica_row_rule rule = mica_lower_row_rule(l, op, in, r->bits);
+    rule.bias = bias;
     double scale = 0.0;
     int64_t sum = 0;
     if (order->run == r->per) {
         const int64_t at = weight_index(order, c, 0);
-        sum = mica_lower_weight_row(l, w + at, r->per, r->bits, bias, in, r->q + at, &scale);
+        sum = mica_quantize_row(&rule, w + at, r->per, r->q + at, &scale);
     } else {
         for (int64_t k = 0; k < r->per; ++k) {
             r->row[k] = w[weight_index(order, c, k)];
         }
-        sum = mica_lower_weight_row(l, r->row, r->per, r->bits, bias, in, r->row_q, &scale);
+        sum = mica_quantize_row(&rule, r->row, r->per, r->row_q, &scale);
         for (int64_t k = 0; k < r->per; ++k) {
             r->q[weight_index(order, c, k)] = r->row_q[k];
         }

@@ -2,6 +2,7 @@
 #ifndef MICA_LOWER_INTERNAL_H
 #define MICA_LOWER_INTERNAL_H
 
+#include "passes/lowering/weight_row.h"
 #include "dialects/top/top.h"
 #include "ir/builder.h"
 #include "ir/ptr_map.h"
@@ -64,10 +65,8 @@ double mica_lower_tie_offset(mica_lowering *l, const mica_op *op);
 /* Scale of weights of that largest magnitude, as the options want it, in 8 or 4 bits [weight-per-channel,
  * weight-int4, scale-pow2]. */
 double mica_lower_weight_scale(const mica_lowering *l, double absmax, double bias, double scale_in, int bits);
-/* n weights of one row in 8 or 4 bits, for an input of type `in`, into q; returns their sum [weight-scale,
- * weight-balance]. */
-int64_t mica_lower_weight_row(const mica_lowering *l, const float *w, int64_t n, int bits, double bias, mica_type in,
-                              int8_t *q, double *scale);
+/* How rows of `op`, with an input of type `in`, are rounded; their bias is still 0 [weight-scale, weight-balance]. */
+mica_row_rule mica_lower_row_rule(const mica_lowering *l, const mica_op *op, mica_type in, int bits);
 static inline int mica_lower_weight_bits(mica_mode mode) { return mica_mode_is_narrow(mode) ? 4 : 8; }
 /* Element type of weights of that many bits with a scale per channel of an axis. */
 mica_type mica_lower_weight_type(mica_lowering *l, int bits, int axis, const double *scales, size_t n);

@@ -37,12 +37,12 @@ static void rows_to_columns(const columns *at, const int8_t *rows, int64_t first
     }
 }
 
-static void quantize_columns(const mica_lowering *l, const columns *at, const float *source, int bits, const double *bias,
-                             mica_type in, double *scales, int8_t *q, int64_t *sums) {
+static void quantize_columns(const columns *at, const float *source, mica_row_rule rule, const double *bias, double *scales,
+                             int8_t *q, int64_t *sums) {
     if (at->k_step == 1) {
         for (int64_t n = 0; n < at->n; ++n) {
-            const int64_t first = n * at->n_step;
-            sums[n] = mica_lower_weight_row(l, source + first, at->k, bits, bias[n], in, q + first, &scales[n]);
+            rule.bias = bias[n];
+            sums[n] = mica_quantize_row(&rule, source + n * at->n_step, at->k, q + n * at->n_step, &scales[n]);
         }
         return;
     }
@@ -52,8 +52,8 @@ static void quantize_columns(const mica_lowering *l, const columns *at, const fl
         const int64_t count = at->n - first < COLUMNS ? at->n - first : COLUMNS;
         columns_to_rows(at, source, first, count, rows);
         for (int64_t n = 0; n < count; ++n) {
-            sums[first + n] = mica_lower_weight_row(l, rows + n * at->k, at->k, bits, bias[first + n], in,
-                                                    rows_q + n * at->k, &scales[first + n]);
+            rule.bias = bias[first + n];
+            sums[first + n] = mica_quantize_row(&rule, rows + n * at->k, at->k, rows_q + n * at->k, &scales[first + n]);
         }
         rows_to_columns(at, rows_q, first, count, q);
     }
@@ -104,7 +104,7 @@ static mica_status lower_constant_right(mica_lowering *l, const mica_op *op, mic
     for (int64_t n = 0; n < at.n; ++n) {
         real_bias[n] = (bias_count == 0 ? 0.0 : (double)bias[bias_count == 1 ? 0 : n]) + offset;
     }
-    quantize_columns(l, &at, source, bits, real_bias, in, scales, q, sums);
+    quantize_columns(&at, source, mica_lower_row_rule(l, op, in, bits), real_bias, scales, q, sums);
     for (int64_t n = 0; n < at.n; ++n) {
         bias_q[n] = mrt_bias_fold(real_bias[n], mica_lower_scale_of(in), scales[n], mica_lower_zero_of(in), sums[n]);
     }

@@ -5,7 +5,6 @@
 
 #include "dialects/plan.h"
 #include "passes/lowering/lower_internal.h"
-#include "passes/lowering/weight_row.h"
 #include "utils/half.h"
 
 bool mica_lower_is_real(const mica_value *top) {
@@ -107,11 +106,10 @@ mica_type mica_lower_weight_type(mica_lowering *l, int bits, int axis, const dou
 
 mrt_dtype mica_lower_storage(mica_type element) { return mica_dtype_of(element); }
 
-int64_t mica_lower_weight_row(const mica_lowering *l, const float *w, int64_t n, int bits, double bias, mica_type in,
-                              int8_t *q, double *scale) {
-    const mica_row_rule rule = {.bias = bias, .scale_in = mica_lower_scale_of(in), .bits = bits, .pow2 = l->options->pow2,
-                                .positive = mica_lower_storage(in) == MRT_U8 && mica_lower_zero_of(in) == 0};
-    return mica_quantize_row(&rule, w, n, q, scale);
+mica_row_rule mica_lower_row_rule(const mica_lowering *l, const mica_op *op, mica_type in, int bits) {
+    const bool positive = mica_lower_storage(in) == MRT_U8 && mica_lower_zero_of(in) == 0;
+    return (mica_row_rule){.scale_in = mica_lower_scale_of(in), .bits = bits, .pow2 = l->options->pow2,
+                           .positive = positive || mica_mostly_positive(mica_op_operand(op, 0))};
 }
 
 /* A name nobody has yet in the tpu module, so that npz keys stay unique. */

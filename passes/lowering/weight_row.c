@@ -13,6 +13,44 @@
 #include "runtime/mrt_quant.h"
 #include "utils/arena.h"
 
+static bool among(const mica_op *op, const char *const *names) {
+    for (; *names != NULL; ++names) {
+        if (mica_op_is(op, *names)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool mostly_positive(const mica_value *value, int depth) {
+    static const char *const rectifiers[] = {"top.SiLU", "top.HardSwish", "top.GELU", "top.GELUTanh",
+                                             "top.QuickGELU", "top.Mish", NULL};
+    static const char *const carriers[] = {"top.MaxPool", "top.AvgPool", "top.Interp", "top.Reshape", "top.Permute",
+                                           "top.Slice", "top.Split", "top.Concat", NULL};
+    const mica_op *op = value->def;
+    if (op == NULL || depth == 0) {
+        return false;
+    }
+    if (mica_op_is(op, "top.LeakyRelu")) {
+        const double alpha = mica_op_f64(op, "alpha");
+        return alpha >= 0.0 && alpha <= 0.25;
+    }
+    if (among(op, rectifiers)) {
+        return true;
+    }
+    const size_t parts = mica_op_is(op, "top.Concat") ? op->n_operands : 1;
+    bool all = among(op, carriers);
+    for (size_t i = 0; i < parts && all; ++i) {
+        all = mostly_positive(mica_op_operand(op, (uint32_t)i), depth - 1);
+    }
+    return all;
+}
+
+bool mica_mostly_positive(const mica_value *top) {
+    enum { DEPTH = 6 };
+    return mostly_positive(top, DEPTH);
+}
+
 enum { LEVELS = 127, LEAST_LEVELS = 96 };
 
 /* A weight that may go to its other neighbour. */

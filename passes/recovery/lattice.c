@@ -186,13 +186,14 @@ static void round_place(float root, const float *restrict w, const float *restri
     }
 }
 
-/* The weight that keeps the row's scale. */
+/* The weight that keeps the row's scale: to nearest, whatever was carried. */
 static void round_fixed(mica_lattice *l, int64_t at_place, int64_t r, float root, const float *carry) {
     const float w = l->weights[at_place * l->rows + r];
     for (int64_t i = r * MICA_LATTICE_SCALES; i < (r + 1) * MICA_LATTICE_SCALES; ++i) {
         const int64_t at = at_place * l->lanes + i;
         const float old = carry[i] + root * l->errors[at];
-        l->q[at] = (int8_t)(w < 0.0F ? -l->most : l->most);
+        const float nearest = nearbyintf(w / l->scale[i]);
+        l->q[at] = (int8_t)fminf(fmaxf(nearest, -l->most), l->most);
         l->errors[at] = w - (float)l->q[at] * l->scale[i];
         const float part = carry[i] + root * l->errors[at];
         l->loss[i] += (double)(part * part) - (double)(old * old);

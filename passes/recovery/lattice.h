@@ -33,7 +33,7 @@ typedef struct mica_lattice {
     int8_t *q;
     float *scale;      /* [lanes] */
     double *loss;      /* [lanes], out: the output's error in power */
-    int64_t *fixed;    /* [rows] place of the weight that stays at +-most, -1: none */
+    int64_t *fixed;    /* [rows] place of the weight that is rounded to nearest, -1: none */
     float *carry;      /* scratch */
 } mica_lattice;
 

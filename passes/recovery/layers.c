@@ -152,7 +152,7 @@ int64_t mica_layer_row(const mica_recovery_job *job, const mica_layer *l, int64_
                                 .scale_in = mica_input_scale(job, l),
                                 .bits = mica_layer_bits(job, l),
                                 .pow2 = job->options->pow2,
-                                .positive = range != NULL && range->min >= 0.0};
+                                .positive = (range != NULL && range->min >= 0.0) || mica_mostly_positive(input)};
     float *w = mica_alloc((size_t)(l->per + 1) * sizeof *w);
     for (int64_t k = 0; k < l->per; ++k) {
         w[k] = l->filter[o * l->row_step + k * l->step];

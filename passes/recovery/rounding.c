@@ -4,12 +4,13 @@
  * The error of a row is e' C e with C the covariance of its inputs; the mean goes into the bias.
  * With C = M' M, M lower triangular, component i of M e depends on weights 0..i only, so that weights
  * are rounded one after another, each against the error of those before. Rounded weights are stored
- * as float multiples of their scale, the largest one at 127 (or 7), so that deployment finds the very
- * same integers. */
+ * as float multiples of their scale, the largest one at 127 (or 7; in short rows 96 to 127 [weight-scale]), so that
+ * deployment finds the very same integers. */
 #include <math.h>
 #include <string.h>
 
 #include "dialects/top/top.h"
+#include "passes/lowering/weight_row.h"
 #include "passes/recovery/lattice.h"
 #include "passes/recovery/log.h"
 #include "runtime/mrt_quant.h"
@@ -21,6 +22,14 @@
 static const double SHRINK[MICA_LATTICE_SCALES] = {1.0, 0.96, 0.92, 0.88, 0.83, 0.78};
 static const double SHRINK_INT4[MICA_LATTICE_SCALES] = {1.0, 0.92, 0.84, 0.76, 0.68, 0.6};
 static const double SHRINK_POW2[MICA_LATTICE_SCALES] = {1.0, 0.5, 0.25, 1.0, 1.0, 1.0};
+
+/* Short rows also try absmax / 126, 125, .. 97: few weights may all lie near one of these grids. */
+enum { LONG_SETS = 1, SHORT_SETS = 6 };
+
+static double scale_factor(const mica_recovery_job *job, float most, int set, int k) {
+    const double *shrink = job->options->pow2 ? SHRINK_POW2 : most < 127.0F ? SHRINK_INT4 : SHRINK;
+    return set == 0 ? shrink[k] : 127.0 / (127 - ((set - 1) * MICA_LATTICE_SCALES + k + 1));
+}
 
 typedef struct rounding {
     const mica_layer *layer;
@@ -39,8 +48,8 @@ static double free_scale(const rounding *r, int64_t o, double absmax) {
     return in_scale > 0.0 && absmax > 0.0 && scale < by_weights * 1.0001 ? scale : 0.0;
 }
 
-/* Row o as row r of the lattice; false when it is left alone. */
-static bool load_row(const rounding *work, const mica_factor *f, int64_t o, int64_t r, mica_lattice *lattice) {
+/* Row o as row r of the lattice, with one set of scales; false when it is left alone. */
+static bool load_row(const rounding *work, const mica_factor *f, int64_t o, int64_t r, int set, mica_lattice *lattice) {
     const mica_layer *l = work->layer;
     double absmax = 0.0;
     lattice->fixed[r] = 0;
@@ -52,27 +61,30 @@ static bool load_row(const rounding *work, const mica_factor *f, int64_t o, int6
             lattice->fixed[r] = i;
         }
     }
-    const bool pow2 = work->job->options->pow2;
-    const double *shrink = pow2 ? SHRINK_POW2 : lattice->most < 127.0F ? SHRINK_INT4 : SHRINK;
     const double scale = free_scale(work, o, absmax);
     for (int k = 0; k < MICA_LATTICE_SCALES; ++k) {
-        lattice->scale[r * MICA_LATTICE_SCALES + k] = scale > 0.0 ? (float)(scale * shrink[k]) : 1.0F;
+        lattice->scale[r * MICA_LATTICE_SCALES + k] = 
+            scale > 0.0 ? (float)(scale * scale_factor(work->job, lattice->most, set, k)) : 1.0F;
     }
-    if (pow2) {
+    if (work->job->options->pow2) {
         lattice->fixed[r] = -1;
     }
     return scale > 0.0;
 }
 
-/* The scale of least loss becomes the row. */
+/* The scale of least loss becomes the row, when it beats those before. */
 static void store_row(const rounding *work, const mica_factor *f, int64_t g, int64_t o, int64_t r,
-                      const mica_lattice *lattice) {
+                      const mica_lattice *lattice, double *least) {
     const mica_layer *l = work->layer;
     const int64_t first = r * MICA_LATTICE_SCALES;
     int64_t best = first;
     for (int64_t i = first + 1; i < first + MICA_LATTICE_SCALES; ++i) {
         best = lattice->loss[i] < lattice->loss[best] ? i : best;
     }
+    if (!(lattice->loss[best] < *least)) {
+        return;
+    }
+    *least = lattice->loss[best];
     const double scale = (double)lattice->scale[best];
     double mean = 0.0;
     for (int64_t i = 0; i < l->per; ++i) {
@@ -82,7 +94,7 @@ static void store_row(const rounding *work, const mica_factor *f, int64_t g, int
         mean += e * l->sums[g * l->per + f->order[i]] / (double)l->count;
     }
     if (work->bias != NULL) {
-        work->bias[o] = (float)((double)work->bias[o] + mean);
+        work->bias[o] = (float)((double)l->bias[o] + mean);
     }
 }
 
@@ -90,16 +102,21 @@ static void store_row(const rounding *work, const mica_factor *f, int64_t g, int
 static void round_rows(const rounding *work, const mica_factor *f, int64_t g, int64_t first, int64_t last,
                        mica_lattice *lattice) {
     bool loaded[MICA_LATTICE_ROWS];
+    double least[MICA_LATTICE_ROWS];
     lattice->rows = last - first;
     lattice->most = (float)mrt_weight_most(mica_layer_bits(work->job, work->layer));
     lattice->lanes = lattice->rows * MICA_LATTICE_SCALES;
-    for (int64_t r = 0; r < lattice->rows; ++r) {
-        loaded[r] = load_row(work, f, first + r, r, lattice);
-    }
-    mica_lattice_round(lattice, f);
-    for (int64_t r = 0; r < lattice->rows; ++r) {
-        if (loaded[r]) {
-            store_row(work, f, g, first + r, r, lattice);
+    const bool is_short = work->layer->per <= MICA_ROW_SEARCHED && lattice->most == 127.0F && !work->job->options->pow2;
+    for (int set = 0; set < (is_short ? SHORT_SETS : LONG_SETS); ++set) {
+        for (int64_t r = 0; r < lattice->rows; ++r) {
+            least[r] = set == 0 ? INFINITY : least[r];
+            loaded[r] = load_row(work, f, first + r, r, set, lattice);
+        }
+        mica_lattice_round(lattice, f);
+        for (int64_t r = 0; r < lattice->rows; ++r) {
+            if (loaded[r]) {
+                store_row(work, f, g, first + r, r, lattice, &least[r]);
+            }
         }
     }
 }
