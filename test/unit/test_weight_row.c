@@ -2,10 +2,13 @@
 #include <check.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "passes/lowering/weight_row.h"
 #include "runtime/mrt_quant.h"
+#include "dialects/dialects.h"
 #include "test/unit/check_main.h"
+#include "test/unit/ir_case.h"
 
 enum { MOST = 9, ROUNDS = 60 };
 
@@ -160,6 +163,43 @@ START_TEST(not_finite) {
 }
 END_TEST
 
+/* Who makes the input decides: a leaky rectifier, also before moves and joins; not a steep one, not a join with something else. */
+START_TEST(mostly_positive) {
+    setup();
+    mica_register_dialects(context);
+    mica_module *module = parse(
+        "func.func @main(%a: tensor<1x4x4x4xf32> loc(\"x\")) -> tensor<1x8x4x4xf32> {\n"
+        "  %0 = \"top.Input\"(%a) : (tensor<1x4x4x4xf32>) -> tensor<1x4x4x4xf32> loc(\"x\")\n"
+        "  %1 = \"top.LeakyRelu\"(%0) {alpha = 0.1 : f64} : (tensor<1x4x4x4xf32>) -> tensor<1x4x4x4xf32> loc(\"leaky\")\n"
+        "  %2 = \"top.LeakyRelu\"(%0) {alpha = 0.5 : f64} : (tensor<1x4x4x4xf32>) -> tensor<1x4x4x4xf32> loc(\"steep\")\n"
+        "  %3 = \"top.SiLU\"(%0) : (tensor<1x4x4x4xf32>) -> tensor<1x4x4x4xf32> loc(\"silu\")\n"
+        "  %4 = \"top.Permute\"(%3) {order = array<i64: 0, 1, 3, 2>} : (tensor<1x4x4x4xf32>) -> tensor<1x4x4x4xf32> loc(\"moved\")\n"
+        "  %5 = \"top.Concat\"(%1, %4) {axis = 1 : i64} : (tensor<1x4x4x4xf32>, tensor<1x4x4x4xf32>) -> tensor<1x8x4x4xf32> loc(\"join\")\n"
+        "  %6 = \"top.Concat\"(%1, %2) {axis = 1 : i64} : (tensor<1x4x4x4xf32>, tensor<1x4x4x4xf32>) -> tensor<1x8x4x4xf32> loc(\"mixed\")\n"
+        "  %7 = \"top.Add\"(%5, %6) : (tensor<1x8x4x4xf32>, tensor<1x8x4x4xf32>) -> tensor<1x8x4x4xf32> loc(\"sum\")\n"
+        "  return %7 : tensor<1x8x4x4xf32>\n}\n");
+    ck_assert_msg(module != NULL, "%s", last_diag);
+    static const struct {
+        const char *name;
+        bool positive;
+    } want[] = {{"x", false},   {"leaky", true}, {"steep", false}, {"silu", true},
+                {"moved", true}, {"join", true},  {"mixed", false}, {"sum", false}};
+    size_t found = 0;
+    const mica_block *body = mica_func_body(mica_module_func(module, "main"));
+    for (const mica_op *op = body->first; op != NULL; op = op->next) {
+        for (size_t i = 0; i < sizeof want / sizeof want[0] && op->n_results > 0; ++i) {
+            if (strcmp(mica_value_name(&op->results[0]), want[i].name) == 0) {
+                ck_assert_msg(mica_mostly_positive(&op->results[0]) == want[i].positive, "%s", want[i].name);
+                found += 1;
+            }
+        }
+    }
+    ck_assert_uint_eq(found, sizeof want / sizeof want[0]);
+    mica_module_destroy(module);
+    teardown();
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("weight_row");
     tcase_add_test(tests, all_roundings);
@@ -167,6 +207,7 @@ int main(void) {
     tcase_add_test(tests, grids_stay);
     tcase_add_test(tests, long_rows);
     tcase_add_test(tests, not_finite);
+    tcase_add_test(tests, mostly_positive);
     Suite *suite = suite_create("weight_row");
     suite_add_tcase(suite, tests);
     return check_run(suite);
