@@ -14,6 +14,8 @@ import flow as flows
 from flow import EFFICIENTNET, calibrate, deploy, mica, mica_outputs, peer, peer_outputs, photos, sqnr, table, top, transform, write_list
 
 LEVELS = ["--finetune_level", "1"]
+OPTIMAL = ["--search", "optimal", "--max_float_macs", "10"]
+SENTENCE_STEPS = ["--sq", "--finetune_level", "1", "--bc", "--bc_inference_num", "75"]
 # name, options of run_calibration (method first), of model_deploy
 PHOTO_ROWS = (
     ("INT8 mse", ["mse"], []),
@@ -21,16 +23,17 @@ PHOTO_ROWS = (
     ("INT8 mse asymmetric", ["mse"], ["--asymmetric"]),
     ("recovery: level 1", ["mse"] + LEVELS, []),
     ("recovery: level 1, asymmetric", ["mse", "--asymmetric"] + LEVELS, ["--asymmetric"]),
-    ("optimal, 10 %", ["mse", "--search", "optimal"], []),
-    ("level 1, optimal, 10 %", ["mse", "--search", "optimal"] + LEVELS, []),
-    ("level 1, optimal, 10 %, asymmetric", ["mse", "--asymmetric", "--search", "optimal"] + LEVELS, ["--asymmetric"]),
+    ("recovery: level 2", ["mse", "--finetune_level", "2"], []),
+    ("optimal, 10 % of MACs", ["mse"] + OPTIMAL, []),
+    ("level 1, optimal, 10 % of MACs", ["mse"] + OPTIMAL + LEVELS, []),
 )
 SENTENCE_ROWS = (
     ("INT8 mse", "INT8", ["mse"], []),
-    ("W8A8 mse asymmetric", "W8A8", ["mse", "--asymmetric"], ["--asymmetric"]),
-    ("W8A8 mse asymmetric, sq, level 1", "W8A8", ["mse", "--asymmetric", "--sq", "--recover_mode", "W8A8"] + LEVELS,
+    ("INT8 mse asymmetric, recovery", "INT8", ["mse", "--asymmetric"] + SENTENCE_STEPS, ["--asymmetric"]),
+    ("W8A8 mse asymmetric", "W8A8", ["mse"], ["--asymmetric"]),
+    ("W8A8 mse asymmetric, recovery", "W8A8", ["mse", "--asymmetric", "--recover_mode", "W8A8"] + SENTENCE_STEPS,
      ["--asymmetric"]),
-    ("W8A8 kl asymmetric, sq, level 1", "W8A8", ["kl", "--asymmetric", "--sq", "--recover_mode", "W8A8"] + LEVELS,
+    ("W8A8 kl asymmetric, recovery", "W8A8", ["kl", "--asymmetric", "--recover_mode", "W8A8"] + SENTENCE_STEPS,
      ["--asymmetric"]),
 )
 
