@@ -35,26 +35,24 @@ static int64_t weight_index(const weight_order *o, int64_t c, int64_t k) {
 }
 
 static mica_status quantize_channel(mica_lowering *l, const mica_op *op, const weight_order *order,
-                                    const float *w, double bias, mica_type in, mica_type out,
+                                    const float *w, const mica_row_rule *rule, mica_type in, mica_type out,
                                     int64_t c, channel_weights *r) {
-    mica_row_rule rule = mica_lower_row_rule(l, op, in, r->bits);
-    rule.bias = bias;
     double scale = 0.0;
     int64_t sum = 0;
     if (order->run == r->per) {
         const int64_t at = weight_index(order, c, 0);
-        sum = mica_quantize_row(&rule, w + at, r->per, r->q + at, &scale);
+        sum = mica_quantize_row(rule, w + at, r->per, r->q + at, &scale);
     } else {
         for (int64_t k = 0; k < r->per; ++k) {
             r->row[k] = w[weight_index(order, c, k)];
         }
-        sum = mica_quantize_row(&rule, r->row, r->per, r->row_q, &scale);
+        sum = mica_quantize_row(rule, r->row, r->per, r->row_q, &scale);
         for (int64_t k = 0; k < r->per; ++k) {
             r->q[weight_index(order, c, k)] = r->row_q[k];
         }
     }
     r->scales[c] = scale;
-    r->bias[c] = mrt_bias_fold(bias, mica_lower_scale_of(in), scale, mica_lower_zero_of(in), sum);
+    r->bias[c] = mrt_bias_fold(rule->bias, mica_lower_scale_of(in), scale, mica_lower_zero_of(in), sum);
     if (!mica_type_is_quant(out)) {
         return MICA_OK; /* nothing is requantized */
     }
@@ -151,9 +149,10 @@ static mica_status lower_integer(mica_lowering *l, const mica_op *op, mica_mode 
     const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;
     const mica_type in = mica_type_element(input->type);
     const double offset = mica_type_is_quant(out) ? mica_lower_tie_offset(l, op) : 0.0;
+    mica_row_rule rule = mica_lower_row_rule(l, op, in, w.bits);
     for (int64_t c = 0; c < w.channels; ++c) {
-        const double b = (bias != NULL ? (double)bias[c] : 0.0) + offset;
-        MICA_TRY(quantize_channel(l, op, &order, filter->data, b, in, out, c, &w));
+        rule.bias = (bias != NULL ? (double)bias[c] : 0.0) + offset;
+        MICA_TRY(quantize_channel(l, op, &order, filter->data, &rule, in, out, c, &w));
     }
     /* A grouped deconvolution shares axis 1 between groups, so its type names no axis scales. */
     emit_integer(l, op, name, input, &w, is_deconv ? 1 : 0, filter->rank, filter->dims, out);
@@ -196,9 +195,11 @@ mica_status mica_lower_scale(mica_lowering *l, const mica_op *op, mica_mode mode
     channel_weights w = channel_weights_alloc(l->tpu->arena, channels, 1, 8);
     const float *factor = mica_weight_data(mica_op_operand(op, 1))->data;
     const float *bias = bias_value != NULL ? mica_weight_data(bias_value)->data : NULL;
+    const mica_type in = mica_type_element(input->type);
+    mica_row_rule rule = mica_lower_row_rule(l, op, in, w.bits);
     for (int64_t c = 0; c < channels; ++c) {
-        MICA_TRY(quantize_channel(l, op, &order, factor, bias != NULL ? bias[c] : 0.0,
-                                  mica_type_element(input->type), out, c, &w));
+        rule.bias = bias != NULL ? (double)bias[c] : 0.0;
+        MICA_TRY(quantize_channel(l, op, &order, factor, &rule, in, out, c, &w));
     }
     const int64_t dims[5] = {channels, 1, 1, 1, 1};
     emit_integer(l, op, conv_name(op), input, &w, 0, x->type->rank, dims, out);

@@ -22,13 +22,14 @@ static bool among(const mica_op *op, const char *const *names) {
     return false;
 }
 
-static bool mostly_positive(const mica_value *value, int depth) {
+/* *budget: values that may still be looked at; joins of joins would take them again and again. */
+static bool mostly_positive(const mica_value *value, int *budget) {
     static const char *const rectifiers[] = {"top.SiLU", "top.HardSwish", "top.GELU", "top.GELUTanh",
                                              "top.QuickGELU", "top.Mish", NULL};
     static const char *const carriers[] = {"top.MaxPool", "top.AvgPool", "top.Interp", "top.Reshape", "top.Permute",
                                            "top.Slice", "top.Split", "top.Concat", NULL};
     const mica_op *op = value->def;
-    if (op == NULL || depth == 0) {
+    if (op == NULL || (*budget)-- <= 0) {
         return false;
     }
     if (mica_op_is(op, "top.LeakyRelu")) {
@@ -41,14 +42,14 @@ static bool mostly_positive(const mica_value *value, int depth) {
     const size_t parts = mica_op_is(op, "top.Concat") ? op->n_operands : 1;
     bool all = among(op, carriers);
     for (size_t i = 0; i < parts && all; ++i) {
-        all = mostly_positive(mica_op_operand(op, (uint32_t)i), depth - 1);
+        all = mostly_positive(mica_op_operand(op, (uint32_t)i), budget);
     }
     return all;
 }
 
 bool mica_mostly_positive(const mica_value *top) {
-    enum { DEPTH = 6 };
-    return mostly_positive(top, DEPTH);
+    int budget = 64;
+    return mostly_positive(top, &budget);
 }
 
 enum { LEVELS = 127, LEAST_LEVELS = 96 };

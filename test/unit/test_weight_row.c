@@ -200,6 +200,31 @@ START_TEST(mostly_positive) {
 }
 END_TEST
 
+/* Joins of joins of one value, four operands each, twelve deep: 4^12 ways back, of which few are walked. */
+START_TEST(joins_of_joins) {
+    setup();
+    mica_register_dialects(context);
+    char text[16384];
+    int at = snprintf(text, sizeof text,
+                      "func.func @main(%%a: tensor<1x0xf32> loc(\"x\")) -> tensor<1x0xf32> {\n"
+                      "  %%0 = \"top.Input\"(%%a) : (tensor<1x0xf32>) -> tensor<1x0xf32> loc(\"x\")\n"
+                      "  %%1 = \"top.LeakyRelu\"(%%0) {alpha = 0.1 : f64} : (tensor<1x0xf32>) -> tensor<1x0xf32> loc(\"l\")\n");
+    for (int i = 2; i < 14; ++i) {
+        at += snprintf(text + at, sizeof text - (size_t)at,
+                       "  %%%d = \"top.Concat\"(%%%d, %%%d, %%%d, %%%d) {axis = 1 : i64} : (tensor<1x0xf32>, tensor<1x0xf32>, "
+                       "tensor<1x0xf32>, tensor<1x0xf32>) -> tensor<1x0xf32> loc(\"c%d\")\n",
+                       i, i - 1, i - 1, i - 1, i - 1, i);
+    }
+    snprintf(text + at, sizeof text - (size_t)at, "  return %%13 : tensor<1x0xf32>\n}\n");
+    mica_module *module = parse(text);
+    ck_assert_msg(module != NULL, "%s", last_diag);
+    const mica_op *last = mica_func_body(mica_module_func(module, "main"))->last;
+    ck_assert(!mica_mostly_positive(mica_op_operand(last, 0)));
+    mica_module_destroy(module);
+    teardown();
+}
+END_TEST
+
 int main(void) {
     TCase *tests = tcase_create("weight_row");
     tcase_add_test(tests, all_roundings);
@@ -208,6 +233,7 @@ int main(void) {
     tcase_add_test(tests, long_rows);
     tcase_add_test(tests, not_finite);
     tcase_add_test(tests, mostly_positive);
+    tcase_add_test(tests, joins_of_joins);
     Suite *suite = suite_create("weight_row");
     suite_add_tcase(suite, tests);
     return check_run(suite);
